@@ -2,6 +2,7 @@
 //! page is not current and says how to replace it.
 
 mod help;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

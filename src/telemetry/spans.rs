@@ -1,6 +1,7 @@
 //! Spans: one for each attempt at a message, and one for each AWS call within it.
 //!
-//! They have the same fields as log lines, and no personal data. While nothing is exported,
+//! They have the fields of log lines and the names of OpenTelemetry's conventions for messages,
+//! and no personal data. While nothing is exported,
 //! no span is created. Calls outside an attempt (polls, batches of deletes, extensions) have
 //! no span, so a message's trace does not show its delete. No log line becomes an event of a
 //! span, and no span gets into a log line.
@@ -30,17 +31,26 @@ pub(crate) struct RemoteParent {
 /// The span of an attempt. It continues the trace of `remote` or begins a new one.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/messaging/sqs/>
-pub(crate) fn attempt(message_id: &str, attempt: u32, remote: Option<RemoteParent>) -> Span {
+pub(crate) fn attempt(
+    queue_name: &str,
+    message_id: &str,
+    attempt: u32,
+    remote: Option<RemoteParent>,
+) -> Span {
     let span = tracing::info_span!(
         target: SPAN_TARGET,
         parent: None,
         "message",
+        otel.name = %format_args!("process {queue_name}"),
         otel.kind = "consumer",
         otel.status_code = Empty,
         messaging.system = "aws_sqs",
+        messaging.operation.name = "process",
         messaging.operation.type = "process",
-        message.id = message_id,
+        messaging.destination.name = queue_name,
+        messaging.message.id = message_id,
         message.attempt = attempt,
+        error.type = Empty,
         pool.id = Empty,
         user.sub = Empty,
         request.id = Empty,
@@ -115,6 +125,7 @@ pub(crate) fn record_outcome(settled: AttemptOutcome<'_>) {
     span.record("user.sub", settled.sub);
     span.record("request.id", settled.request_id);
     if settled.is_error {
+        span.record("error.type", settled.reason);
         span.record("otel.status_code", "ERROR");
     }
 }

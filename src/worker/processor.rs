@@ -93,7 +93,7 @@ impl Processor {
     pub(super) async fn run(self: Arc<Self>, message: Received, permit: OwnedSemaphorePermit) {
         // Parsed in the message's own task: a body may hold 1 MiB.
         let delivery = Delivery::new(message);
-        let span = trace::span(&delivery);
+        let span = trace::span(self.settler.queue_name(), &delivery);
         self.process(delivery, permit).instrument(span).await;
     }
 

@@ -81,6 +81,11 @@ impl Settler {
         (settler, settler_tasks)
     }
 
+    /// The queue that messages are settled on.
+    pub(super) fn queue_name(&self) -> &str {
+        self.queue.name()
+    }
+
     /// The outcome that [`Self::settle`] carries out. At the last attempt a retry becomes a
     /// rejection. Then sends the dead letter of a rejected message. If that fails, the outcome
     /// is a retry or blocked: the message is deleted only after its dead letter is sent.

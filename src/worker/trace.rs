@@ -6,13 +6,14 @@ use crate::message::Delivery;
 use crate::telemetry::spans::{self, RemoteParent};
 
 /// The attempt's span. It continues the trace in the message, if there is one.
-pub(super) fn span(delivery: &Delivery) -> Span {
+pub(super) fn span(queue_name: &str, delivery: &Delivery) -> Span {
     let remote = delivery.trace.as_ref().map(|parent| RemoteParent {
         trace_id: parent.trace_id(),
         span_id: parent.parent_id(),
         sampled: parent.is_sampled(),
     });
-    spans::attempt(&delivery.message.id, delivery.attempts(), remote)
+    let id = &delivery.message.id;
+    spans::attempt(queue_name, id, delivery.attempts(), remote)
 }
 
 /// The trace id for the attempt's log lines. Without a trace in the message it is the id

@@ -61,6 +61,15 @@ impl Collector {
 }
 
 impl Span {
+    /// Whether it has an attribute with this text.
+    ///
+    /// <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/common/v1/common.proto>
+    pub(super) fn has(&self, name: &str, value: &str) -> bool {
+        // The value is a message with the text as its first field: two tags with two lengths.
+        let mut values = self.attributes.split(name).skip(1);
+        values.any(|rest| rest.get(4..).is_some_and(|rest| rest.starts_with(value)))
+    }
+
     fn read(span: &[u8]) -> Self {
         let first = |number| members(span, number).first().copied().unwrap_or_default();
         let hex = |bytes: &[u8]| match bytes {

@@ -30,9 +30,11 @@ async fn an_attempt_and_its_calls_join_the_trace_of_the_message() {
     assert_eq!(status, Some(0), "{log}");
 
     let spans = collector.spans();
+    let queue = world.queue.url().rsplit('/').next().expect("a name");
+    let process = format!("process {queue}");
     let of = |sub: &str| {
         let mut spans = spans.iter();
-        let span = spans.find(|it| it.name == "message" && it.attributes.contains(sub));
+        let span = spans.find(|it| it.name == process && it.attributes.contains(sub));
         span.expect("a span")
     };
     let (adas, bobs) = (of(&ada.sub), of(&bob.sub));
@@ -48,6 +50,16 @@ async fn an_attempt_and_its_calls_join_the_trace_of_the_message() {
             assert_eq!(call.expect("a call").trace, span.trace);
         }
         assert!(span.attributes.contains("done") && span.attributes.contains(&world.pool.id));
+        for (name, value) in [
+            ("messaging.system", "aws_sqs"),
+            ("messaging.operation.name", "process"),
+            ("messaging.operation.type", "process"),
+            ("messaging.destination.name", queue),
+        ] {
+            assert!(span.has(name, value), "{name} {span:?}");
+        }
+        assert!(span.attributes.contains("messaging.message.id"));
+        assert!(!span.attributes.contains("error.type"), "{span:?}");
     }
     assert!(
         spans
@@ -111,7 +123,12 @@ async fn spans_hold_no_personal_data() {
     let (status, _, log) = finished(command).await;
     assert_eq!(status, Some(0), "{log}");
     let text = collector.text().to_lowercase();
-    for there in ["rejected", "user_not_found", "invalidparameterexception"] {
+    for there in [
+        "error.type",
+        "rejected",
+        "user_not_found",
+        "invalidparameterexception",
+    ] {
         assert!(text.contains(there), "{there}");
     }
     for secret in ["zebulon", "zebedee", "quagmire", "vanished", "+1555"] {
