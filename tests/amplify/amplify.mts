@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 
 import { check } from './checks.mjs';
 import { checkClient } from './client.mts';
-import { Backend } from './templates.mjs';
+import { Backend, plain } from './templates.mjs';
 
 const [work, project] = process.argv.slice(2);
 const out = `${work}/out`;
@@ -84,18 +84,6 @@ await check("the queue's policy lets it send", () => {
   }
   assert.deepEqual(made('QueuePolicy').Queues, [usher.ref('Queue')]);
 });
-
-// GetAtt may be written in two ways, which are the same.
-const plain = (what: unknown): unknown => {
-  if (Array.isArray(what)) return what.map(plain);
-  if (typeof what !== 'object' || what === null) return what;
-  return Object.fromEntries(
-    Object.entries(what).map(([key, one]) => [
-      key,
-      key === 'Fn::GetAtt' && typeof one === 'string' ? one.split(/\.(.*)/, 2) : plain(one),
-    ]),
-  );
-};
 
 await check("usher's template is in it, complete and unchanged", () => {
   const { Resources, Outputs, Description, ...rest } = usher.template;

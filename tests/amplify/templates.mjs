@@ -292,6 +292,18 @@ const FUNCTIONS = {
     stack.value(list).every((one) => `${one}` === stack.value(text)),
 };
 
+// GetAtt may be written in two ways, which are the same.
+export const plain = (what) => {
+  if (Array.isArray(what)) return what.map(plain);
+  if (typeof what !== 'object' || what === null) return what;
+  return Object.fromEntries(
+    Object.entries(what).map(([key, one]) => [
+      key,
+      key === 'Fn::GetAtt' && typeof one === 'string' ? one.split(/\.(.*)/, 2) : plain(one),
+    ]),
+  );
+};
+
 function walk(name, edges, done, path) {
   if (path.includes(name)) return [...path.slice(path.indexOf(name)), name].join(' -> ');
   if (done.has(name)) return undefined;

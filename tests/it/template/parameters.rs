@@ -1,4 +1,4 @@
-//! `docs/guide/cloudformation.md` describes every parameter.
+//! `docs/guide/cloudformation.md` describes every parameter, and `deploy/cdk` has this version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,4 +46,10 @@ fn every_parameter_is_in_a_group_and_in_the_manual() {
         })
         .collect();
     assert_eq!(rows, expected);
+}
+
+#[test]
+fn the_construct_has_the_version_of_usher() {
+    let package: Value = serde_json::from_str(&text("deploy/cdk/package.json")).expect("JSON");
+    assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
 }
