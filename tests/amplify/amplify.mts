@@ -86,15 +86,8 @@ await check("the queue's policy lets it send", () => {
 });
 
 await check("usher's template is in it, complete and unchanged", () => {
-  const { Resources, Outputs, Description, ...rest } = usher.template;
-  const {
-    Resources: resources,
-    Outputs: outputs,
-    Description: description,
-    ...sections
-  } = template;
-  // Amplify puts a line of its own before it.
-  assert.ok(Description.endsWith(`\n${description}`));
+  const { Resources, Outputs, ...rest } = usher.template;
+  const { Resources: resources, Outputs: outputs, ...sections } = template;
   assert.deepEqual(plain(rest), plain(sections));
   assert.deepEqual(Object.keys(Resources).sort(), Object.keys(resources).sort());
   let tagged = 0;
@@ -356,17 +349,13 @@ await check('a reference to the queue makes the stacks depend on each other', ()
   assert.match(cycle, /usher.*auth|auth.*usher/);
 });
 
-await check('a network in the stack of usher makes it depend on itself', () => {
-  assert.match(new Backend(`${out}/network-inside`).cycle() ?? '', /^(usher\w+) -> \1$/);
-});
-
 // It reads only the root template.
 await check("CDK's own validation agrees on circles between stacks", () => {
   const report = (name: string) => readFileSync(`${out}/${name}/validation-report.json`, 'utf8');
   for (const good of ['app', 'all-triggers']) {
     assert.deepEqual(JSON.parse(report(good)).pluginReports, [], good);
   }
-  for (const circle of ['in-data', 'queue-by-reference', 'network-inside']) {
+  for (const circle of ['in-data', 'queue-by-reference']) {
     assert.match(report(circle), /circular/i, circle);
   }
 });
