@@ -85,6 +85,7 @@ fn section(page: &mut String, command: &Command, name: &str) {
 fn configuration() -> String {
     let (head, sections) = sections_of(DEFAULTS);
     let mut page = format!("# Configuration\n\n{NOTE}\n\n");
+    let head = head.trim_start_matches("#:schema ./usher.schema.json\n\n");
     for paragraph in head.split("\n#\n") {
         let lines: Vec<&str> = paragraph
             .lines()

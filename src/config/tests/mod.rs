@@ -1,6 +1,7 @@
 mod admin;
 mod documents;
 mod groups;
+mod schema;
 
 use super::layers::Setting;
 use super::violation::ConfigSource;
