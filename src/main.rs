@@ -14,7 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(answer) => return Cli::print_without_command(&answer),
+        Err(answer) => return Cli::print_without_command(&answer, std::env::args_os()),
     };
     match cli.runtime() {
         Ok(runtime) => runtime.block_on(cli.run()),

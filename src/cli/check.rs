@@ -59,7 +59,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
         findings.section("Trigger");
         check_lambda(&mut findings, variables, global.config.as_deref());
     }
-    findings::print(global.output, &findings.into_report(), options.strict)
+    findings::print(global, &findings.into_report(), options.strict)
 }
 
 /// The Lambda's environment, as `aws lambda get-function-configuration` prints it.

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
+use clap::ColorChoice;
 use clap::builder::styling::{AnsiColor, Effects, Style};
 
-use super::{CommandStatus, Output, plural};
-use crate::config::allows_colors;
+use super::{CommandStatus, Global, has_colors, plural};
 use crate::status::{Finding, Report, State};
 
 /// Columns of the text on a terminal; only a longer word exceeds them. Elsewhere each finding is
@@ -22,19 +22,19 @@ const MAX_ALIKE: usize = 2;
 
 /// Prints a report. Returns its exit status.
 pub(super) fn print(
-    output: Output,
+    global: &Global,
     report: &Report,
     strict: bool,
 ) -> anyhow::Result<CommandStatus> {
-    output.print(report, || text(report))?;
+    global.output.print(report, || text(global.color, report))?;
     let is_good = report.failures == 0 && (report.warnings == 0 || !strict);
     Ok(CommandStatus::success_if(is_good))
 }
 
-/// The report for standard output: in colors and 80 columns on a terminal.
-pub(super) fn text(report: &Report) -> String {
+/// The report for standard output: on a terminal in 80 columns.
+pub(super) fn text(color: ColorChoice, report: &Report) -> String {
     let is_terminal = io::stdout().is_terminal();
-    let colors = is_terminal && allows_colors();
+    let colors = has_colors(color, is_terminal);
     text_in(report, colors, is_terminal.then_some(TERMINAL_COLUMNS))
 }
 

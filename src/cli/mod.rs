@@ -30,14 +30,16 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use clap::{ColorChoice, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::{InvalidConfig, allows_colors, has_trace_collector, log_filter};
+use crate::config::{InvalidConfig, has_trace_collector, log_filter};
 use crate::telemetry::{self, LogOptions, TraceExporter};
 use crate::text::plural;
 use audit_file::AuditFile;
-use global::{Global, MissingSetting, Usage};
+use global::{Global, MissingSetting, Usage, color_among, has_colors};
 use output::{
     CommandStatus, Output, Progress, StderrWriter, confirm, print, print_json, print_unless_closed,
     progress_bar, row, status_line, table, time, width_of,
@@ -121,16 +123,24 @@ impl Cli {
 
     /// Prints the answer to arguments that are not a command: help and version on standard output,
     /// an error as every other one.
-    pub fn print_without_command(answer: &clap::Error) -> ExitCode {
+    pub fn print_without_command(
+        answer: &clap::Error,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> ExitCode {
         if !answer.use_stderr() {
             // A closed pipe is not an error.
-            let _ = answer.print();
+            let _ = match color_among(arguments) {
+                ColorChoice::Auto => answer.print(),
+                ColorChoice::Always => write!(io::stdout(), "{}", text.ansi()),
+                ColorChoice::Never => write!(io::stdout(), "{text}"),
+            };
             return ExitCode::SUCCESS;
         }
         let text = answer.to_string();
         let text = text
             .trim_end()
             .trim_end_matches("For more information, try '--help'.");
+            let text = answer.render();
         match text.strip_prefix("error: ") {
             Some(error) => eprintln!("usher: {}", error.trim_end()),
             None => eprintln!("{}", text.trim_end()),
@@ -152,7 +162,7 @@ impl Cli {
         let log = LogOptions {
             format: global.log_format,
             filter: log_filter().or_else(|| global.log_filter()),
-            colors: allows_colors(),
+            colors: has_colors(global.color, io::stderr().is_terminal()),
             audit_file: audit_file.as_ref().map(AuditFile::writer),
         };
         let exporter = if self.command.has_spans() && has_trace_collector() {

@@ -48,20 +48,20 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     )?;
     if let Some(seconds) = options.watch {
         let interval = Duration::from_secs(seconds);
-        return watch(&mut reader, interval, global.output, &stop).await;
+        return watch(&mut reader, interval, global, &stop).await;
     }
     let Some(report) = reader.read(&stop).await else {
         status_line("stopped");
         return Ok(CommandStatus::Failure);
     };
-    findings::print(global.output, &report, options.strict)
+    findings::print(global, &report, options.strict)
 }
 
 /// Prints the status until the stop signal, or until standard output is closed.
 async fn watch(
     reader: &mut StatusReader,
     interval: Duration,
-    output: Output,
+    global: &Global,
     stop: &CancellationToken,
 ) -> anyhow::Result<CommandStatus> {
     let mut ticks = tokio::time::interval(interval);
@@ -78,11 +78,14 @@ async fn watch(
         let Some(report) = reader.read(stop).await else {
             return Ok(CommandStatus::Success);
         };
-        let text = if output == Output::Json {
+        let text = if global.output == Output::Json {
             serde_json::to_string(&report)?
         } else {
             let time = report.time.strftime("%F %H:%M:%S");
-            format!("{before}{time} UTC\n{}", findings::text(&report))
+            format!(
+                "{before}{time} UTC\n{}",
+                findings::text(global.color, &report)
+            )
         };
         if !print_unless_closed(&text)? {
             return Ok(CommandStatus::Success);

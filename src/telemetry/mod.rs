@@ -62,7 +62,7 @@ pub struct LogOptions<A> {
     pub format: Option<LogFormat>,
     /// In the syntax of the tracing crates.
     pub filter: Option<String>,
-    /// Whether text on a terminal may be coloured.
+    /// Whether text is coloured.
     pub colors: bool,
     /// Gets the audit lines, as JSON; without one they are log lines.
     pub audit_file: Option<A>,
@@ -128,7 +128,7 @@ fn subscribe<W, A>(
     // failed write would panic.
     let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
     let lines = match format {
-        LogFormat::Text => lines.with_ansi(terminal && colors).boxed(),
+        LogFormat::Text => lines.with_ansi(colors).boxed(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)

@@ -321,7 +321,7 @@ fn each_dependency_is_used_in_one_place() {
         let text = product(&text);
         for (thing, homes) in [
             ("aws_sdk_", &["aws/"][..]),
-            ("std::env::", &["config/"]),
+            ("std::env::", &["config/", "main.rs"]),
             ("tokio::signal", &["shutdown.rs"]),
             ("use backoff", &["retry.rs"]),
             ("use lru", &["cache.rs"]),
