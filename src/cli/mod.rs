@@ -20,6 +20,8 @@ mod http_app;
 mod load;
 mod output;
 mod reconcile;
+#[cfg(feature = "shell")]
+mod shell;
 mod status;
 mod target;
 #[cfg(test)]
@@ -28,10 +30,10 @@ mod trigger;
 mod users;
 mod worker;
 
-use std::process::ExitCode;
-
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
 use clap::{ColorChoice, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
@@ -91,6 +93,12 @@ enum Command {
     Trigger(trigger::Options),
     /// Show the effective configuration and the source of each value
     Config(config::Options),
+    /// Print the completions of commands and options for a shell
+    #[cfg(feature = "shell")]
+    Completions(shell::CompletionsOptions),
+    /// Write the manual page of each command
+    #[cfg(feature = "shell")]
+    Man(shell::ManOptions),
     /// Ask a running worker's /healthz (for a container's health check)
     #[command(after_long_help = "Examples:
   usher health
@@ -128,6 +136,7 @@ impl Cli {
         arguments: impl IntoIterator<Item = OsString>,
     ) -> ExitCode {
         if !answer.use_stderr() {
+            let text = answer.render();
             // A closed pipe is not an error.
             let _ = match color_among(arguments) {
                 ColorChoice::Auto => answer.print(),
@@ -140,7 +149,6 @@ impl Cli {
         let text = text
             .trim_end()
             .trim_end_matches("For more information, try '--help'.");
-            let text = answer.render();
         match text.strip_prefix("error: ") {
             Some(error) => eprintln!("usher: {}", error.trim_end()),
             None => eprintln!("{}", text.trim_end()),
@@ -241,5 +249,13 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus>
         Command::Console(options) => Box::pin(console::run(global, &options)).await,
         Command::Health => health::run(global).await,
         Command::Config(options) => config::run(global, &options),
+        #[cfg(feature = "shell")]
+        Command::Completions(options) => {
+            shell::complete(<Cli as clap::CommandFactory>::command(), &options)
+        }
+        #[cfg(feature = "shell")]
+        Command::Man(options) => {
+            shell::write_manual(<Cli as clap::CommandFactory>::command(), &options)
+        }
     }
 }

@@ -335,6 +335,7 @@ fn each_dependency_is_used_in_one_place() {
             ("opentelemetry_", &["telemetry/"]),
             ("indicatif", &["check/", "cli/", "load/report/", "status/"]),
             ("clap::", &["cli/", "main.rs"]),
+            ("clap_", &["cli/shell.rs"]),
             ("lambda_runtime", &["bin/", "telemetry/", "trigger/"]),
         ] {
             let at_home = homes.iter().any(|home| file.starts_with(home));
