@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::admin::UserLookup;
 use crate::aws::{
-    Aws, Cognito, MoveTasks, NoRegion, PoolSettings, ProfileTable, Queue, SignIn, TestProfiles,
+    Aws, Cognito, MoveTasks, NoRegion, PoolSettings, ProfileTable, Queue, RequestTable, SignIn,
+    TestProfiles,
 };
-use crate::config::{AppClient, Config, InvalidConfig, TriggerConfig};
+use crate::config::{AccessConfig, AppClient, Config, InvalidConfig, TriggerConfig};
 use crate::dead_letter::{DryRun, RECEIVE_WAIT, resolve_dead_letter_queue};
-use crate::provision::Provisioner;
+use crate::provision::{Provisioner, RequestLog};
 use crate::quota::Quota;
 use crate::reconcile::ReconcileServices;
 use crate::trigger::TriggerHandler;
@@ -91,6 +92,17 @@ impl Services {
     /// Without `profiles.table`, it does everything that concerns no profile.
     pub(crate) fn provisioner(&self) -> Provisioner {
         Provisioner::new(&self.config, self.cognito(), self.profiles())
+            .with_requests(self.request_log())
+    }
+
+    /// The table of requests; `None` if there is none.
+    pub(crate) fn request_table(&self) -> Option<RequestTable> {
+        let table = self.config.admin.requests_table.as_deref()?;
+        Some(RequestTable::new(&self.aws, table))
+    }
+
+    pub(crate) fn request_log(&self) -> RequestLog {
+        RequestLog::new(self.request_table())
     }
 
     pub(crate) fn user_lookup(&self) -> Result<UserLookup, InvalidConfig> {
@@ -143,11 +155,16 @@ pub(crate) async fn attach_clients() -> Result<(Aws, PoolSettings), NoRegion> {
 /// reason.
 pub fn trigger_handler(aws: Result<Aws, String>, settings: TriggerConfig) -> TriggerHandler {
     let TriggerConfig { queue_url, access } = settings;
+    let aws = aws.map(Aws::for_trigger);
+    let admin = access.as_ref().map(AccessConfig::admin);
+    let requests_table = admin.ok().and_then(|admin| admin.requests_table.as_deref());
+    let requests = aws.as_ref().ok().zip(requests_table);
+    let requests = requests.map(|(aws, table)| RequestTable::new(aws, table));
     let queue = aws.and_then(|aws| {
         let url = queue_url.map_err(|invalid| invalid.to_string())?;
-        Ok(Queue::send_only(&aws.for_trigger(), &url))
+        Ok(Queue::send_only(&aws, &url))
     });
-    TriggerHandler::new(queue, access)
+    TriggerHandler::new(queue, access).with_requests(RequestLog::new(requests))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::event::{AdminCommand, AdminOperation, Trace};
 use crate::message::outgoing;
 use crate::provision::{
     CommandResult, CommandStage, InvitationResult, MailStatus, Outcome, Provisioner, Rejection,
-    Retry,
+    RequestLog, Retry,
 };
 use crate::reason::Reason;
 use crate::retry::retry_inline;
@@ -49,13 +49,18 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 /// the Lambda triggers of the call take.
 const COMMAND_TIMEOUT_WITH_MAIL: Duration = Duration::from_secs(6);
 
-/// For the send to the queue. Together with the longer timeout above it ends before the ten
-/// seconds of an HTTP request.
+/// For the send to the queue. Together with the longer timeout above and the record of the request
+/// it ends before the ten seconds of an HTTP request.
 const COMMAND_SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl CommandService {
     pub(crate) fn new(provisioner: Provisioner, queue: Queue) -> Self {
         Self { provisioner, queue }
+    }
+
+    /// What became of the commands that were queued.
+    pub(crate) fn requests(&self) -> &RequestLog {
+        self.provisioner.requests()
     }
 
     /// Performs or queues one command. A message that is sent for it carries `trace`.
@@ -106,6 +111,7 @@ impl CommandService {
         match error {
             None => {
                 result.audit(command, CommandStage::Queued);
+                self.requests().record_queued(command).await;
                 Submission::Queued
             }
             Some(error) => {

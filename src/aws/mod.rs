@@ -33,7 +33,7 @@ pub use cognito::{
     AttributeKind, Cognito, JsonObject, JwksClient, PoolSettings, PoolUser, SchemaAttribute,
     UserStatus,
 };
-pub(crate) use dynamodb::{ProfileAttributes, TestProfiles};
+pub(crate) use dynamodb::{ProfileAttributes, RequestTable, TestProfiles, Transition};
 pub use dynamodb::{ProfileTable, PutResult};
 pub(crate) use error::Failure;
 pub use operation::{CognitoOperation, DynamoDbOperation, Operation, Service, SqsOperation};

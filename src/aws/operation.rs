@@ -11,7 +11,7 @@ pub enum Service {
     Sqs,
     /// Amazon Cognito user pools: users and groups.
     Cognito,
-    /// Amazon `DynamoDB`: the table of profiles.
+    /// Amazon `DynamoDB`: the tables of profiles and of requests.
     DynamoDb,
     /// AWS Security Token Service: the caller's identity.
     Sts,
@@ -133,9 +133,11 @@ operations! {
     BatchGetItem,
     DeleteItem,
     DescribeTable,
+    DescribeTimeToLive,
     PutItem,
     Query,
     Scan,
+    UpdateItem,
 }
 
 operations! {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use aws_sdk_cognitoidentityprovider::types::{AttributeType as UserAttribute, MessageActionType};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
-    KeyType, Projection, ProjectionType, ScalarAttributeType,
+    KeyType, Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -16,6 +16,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::call::{WithoutPermit, call};
 use super::client::Aws;
+use super::dynamodb::RequestTable;
 use super::error::Failure;
 use super::operation::{Operation, Service, Target};
 use super::page::next_page;
@@ -104,6 +105,23 @@ impl Sandbox {
     /// As any call.
     pub async fn create_table(&self, name: &str, key: &str) -> Result<(), Failure> {
         self.create_table_with(name, key, None).await
+    }
+
+    /// Creates a table of requests.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn create_request_table(&self, name: &str) -> Result<(), Failure> {
+        self.create_table(name, RequestTable::KEY).await?;
+        let specification = TimeToLiveSpecification::builder()
+            .enabled(true)
+            .attribute_name(RequestTable::TIME_TO_LIVE)
+            .build()
+            .ok();
+        let request = self.dynamodb.update_time_to_live().table_name(name);
+        let request = request.set_time_to_live_specification(specification).send();
+        call_service(&(Service::DynamoDb, "UpdateTimeToLive"), request).await?;
+        Ok(())
     }
 
     /// Creates a table with an index, given by its name and its partition key.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 
 use crate::app::Services;
-use crate::aws::{Depth, ProfileTable, Queue, QueueAttributes};
+use crate::aws::{Depth, ProfileTable, Queue, QueueAttributes, RequestTable};
 use crate::config::{Config, InvalidConfig, OwnerAttribute, ProfilesConfig};
 use crate::event::PoolId;
 use crate::reason::Reason;
@@ -65,6 +65,10 @@ pub(crate) async fn check_deployment(
     if let Some((profiles, table)) = config.profiles.as_ref().zip(services.profiles()?) {
         findings.section(format!("Table {}", table.name()));
         check_table(findings, profiles, &table).await;
+    }
+    if let Some(table) = services.request_table() {
+        findings.section(format!("Table {}", table.name()));
+        check_request_table(findings, &table).await;
     }
     let cognito = services.cognito();
     let mut triggers = Vec::new();
@@ -278,5 +282,42 @@ async fn check_table(findings: &mut Findings, profiles: &ProfilesConfig, table: 
              or a sign-in through a provider, would give the owner a second profile: set profiles.owner_index, or switch \
              profiles.without_sign_up off";
         findings.fail("profiles.without_sign_up", detail);
+    }
+}
+
+async fn check_request_table(findings: &mut Findings, table: &RequestTable) {
+    const WHAT: &str = "request table";
+    let (key, attribute) = (RequestTable::KEY, RequestTable::TIME_TO_LIVE);
+    let read = table.read(NO_SUCH_USER).await;
+    if findings.stops("dynamodb:BatchGetItem", read.as_ref().err()) {
+        return;
+    }
+    if let Err(failure) = &read
+        && matches!(
+            failure.reason,
+            Reason::TableNotFound | Reason::TableMismatch
+        )
+    {
+        let detail = if failure.reason == Reason::TableNotFound {
+            "there is no such table".to_owned()
+        } else {
+            format!("its key is not {key} of type String, or it has a sort key")
+        };
+        findings.fail(WHAT, detail);
+        return findings.skip_others("need the table");
+    }
+    findings.allowed("dynamodb:BatchGetItem", read, &[]);
+    let update = table.probe_update().await;
+    findings.allowed("dynamodb:UpdateItem", update, &[]);
+    match table.time_to_live().await {
+        Ok(Some(found)) if found == attribute => {
+            findings.ok("time to live", format!("by {attribute}"));
+        }
+        Ok(found) => {
+            let found = found.unwrap_or_else(|| "off".to_owned());
+            let detail = format!("{found}, not by {attribute}: DynamoDB deletes no request");
+            findings.warn("time to live", detail);
+        }
+        Err(failure) => findings.failure("time to live", &failure),
     }
 }

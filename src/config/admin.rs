@@ -23,6 +23,8 @@ pub struct AdminConfig {
     pub rate: u32,
     /// Origins that a browser may call the HTTP API from.
     pub cors_origins: Vec<String>,
+    /// Name or ARN of the table of requests; `None`: what becomes of them is only in the log.
+    pub(crate) requests_table: Option<String>,
 }
 
 /// The kind of token that the HTTP API accepts.
@@ -158,7 +160,22 @@ pub(super) fn read(
         verify_membership: read.boolean("admin.verify_membership"),
         rate: read.integer("admin.rate", 1..=10_000),
         cors_origins: read_cors_origins(read),
+        requests_table: read_requests_table(read),
     }
+}
+
+fn read_requests_table(read: &mut Reader<'_>) -> Option<String> {
+    const REQUESTS_TABLE_KEY: &str = "admin.requests_table";
+    let table = read.text(REQUESTS_TABLE_KEY);
+    if table.is_empty() {
+        return None;
+    }
+    read.check_table_name(REQUESTS_TABLE_KEY, &table);
+    if table == read.text("profiles.table") {
+        let rule = "must be another table than profiles.table: its items are deleted after 30 days";
+        read.reject(REQUESTS_TABLE_KEY, rule);
+    }
+    Some(table)
 }
 
 fn read_client_ids(read: &mut Reader<'_>) -> BTreeSet<String> {

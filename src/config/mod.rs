@@ -59,6 +59,7 @@ use crate::event::PoolId;
 pub(crate) use crate::event::{has_html_reference, is_cognito_character};
 use crate::quota::Limits;
 use reader::Reader;
+pub(crate) use reader::is_index_name;
 #[cfg(test)]
 use reader::redact;
 
@@ -318,12 +319,7 @@ fn read_profiles(read: &mut Reader<'_>, is_required: bool) -> Option<ProfilesCon
             "required: the name of the DynamoDB table, or set profiles.enabled = false",
         ))
     } else {
-        if !is_table_name(&table) {
-            read.reject(
-                TABLE_KEY,
-                "must be a table name (3 to 255 of a-z A-Z 0-9 _ . -) or ARN",
-            );
-        }
+        read.check_table_name(TABLE_KEY, &table);
         Ok(table)
     };
     if is_required {
@@ -358,19 +354,6 @@ fn read_owner_index(read: &mut Reader<'_>, owner: Option<&OwnerAttribute>) -> Op
         );
     }
     Some(name)
-}
-
-/// Whether `DynamoDB` accepts the name of an index.
-///
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
-pub(crate) fn is_index_name(name: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    (3..=255).contains(&name.len()) && name.chars().all(is_allowed)
-}
-
-/// Whether it is a table name, by the rule of index names, or an ARN.
-fn is_table_name(name: &str) -> bool {
-    is_index_name(name) || name.starts_with("arn:") && !name.contains(char::is_whitespace)
 }
 
 /// Checks the rule of `CloudWatch` for a namespace.

@@ -77,6 +77,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Rejects what is neither a table name, by the rule of index names, nor an ARN.
+    pub(super) fn check_table_name(&mut self, key: &str, name: &str) {
+        let is_arn = name.starts_with("arn:") && !name.contains(char::is_whitespace);
+        if !is_index_name(name) && !is_arn {
+            let rule = "must be a table name (3 to 255 of a-z A-Z 0-9 _ . -) or ARN";
+            self.reject(key, rule);
+        }
+    }
+
     pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
         self.layers.get(key).map(|setting| &setting.value)
     }
@@ -285,6 +294,14 @@ impl<'a> Reader<'a> {
         }
         value
     }
+}
+
+/// Whether `DynamoDB` accepts the name of an index.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
+pub(crate) fn is_index_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    (3..=255).contains(&name.len()) && name.chars().all(is_allowed)
 }
 
 /// A message does not print tables, which are long; its rule names the entry.

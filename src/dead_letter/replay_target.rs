@@ -121,13 +121,16 @@ async fn provision(
     dead_letter: &ReceivedDeadLetter,
 ) -> ReplayAttempt {
     let outcome = match parse(&dead_letter.message.body) {
-        Ok(Event::SignUp(sign_up)) => provisioner.provision_replayed(&sign_up).await,
+        Ok(Event::SignUp(sign_up)) => without_retry(provisioner.provision_replayed(&sign_up).await),
         Ok(Event::AdminCommand(command)) => {
             let performed = provisioner.perform_queued(&command.replayed()).await;
-            let outcome = performed.queue_outcome();
+            let outcome = without_retry(performed.queue_outcome());
             performed
                 .with_outcome(&outcome)
                 .audit(&command, CommandStage::Completed);
+            let requests = provisioner.requests();
+            let id = &dead_letter.message.id;
+            requests.record_result(&command, &outcome, id).await;
             outcome
         }
         // Only a worker can run a reconcile.
@@ -150,15 +153,24 @@ async fn provision(
             possible_outage: Some(failure),
             ..
         }) => ReplayAttempt::unchanged(failure),
-        Outcome::Retry(retry) if retry.cause.class == RejectionClass::Failure(Class::Throttled) => {
-            ReplayAttempt::new(ReplayResult::Unchanged(retry.cause.reason))
-        }
-        Outcome::Retry(retry) => dead_letter_again(queue, dead_letter, &retry.cause).await,
+        Outcome::Retry(retry) => ReplayAttempt::new(ReplayResult::Unchanged(retry.cause.reason)),
         // The pool does not exist: the next dead letters may name another.
         Outcome::Blocked(failure) if failure.reason == Reason::PoolNotFound => {
             ReplayAttempt::new(ReplayResult::Unchanged(failure.reason))
         }
         Outcome::Blocked(failure) => ReplayAttempt::unchanged(failure),
+    }
+}
+
+/// No other attempt follows: what would be tried again is rejected, unless a service is at fault.
+fn without_retry(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Retry(Retry {
+            possible_outage: None,
+            cause,
+            ..
+        }) if cause.class != RejectionClass::Failure(Class::Throttled) => Outcome::Rejected(cause),
+        outcome => outcome,
     }
 }
 

@@ -23,6 +23,8 @@ mod hooks;
 mod issuer;
 mod move_tasks;
 mod readback;
+#[cfg(test)]
+mod request_log;
 mod running;
 mod sign_ups;
 mod sqs;

@@ -62,6 +62,7 @@ pub enum StartError {
 
 impl Stack {
     pub(crate) const PROFILE_TABLE: &str = "UserProfile";
+    pub(crate) const REQUEST_TABLE: &str = "UsherRequests";
 
     /// Sets up the endpoint and all resources. Without a `port`, it uses 4566 if that is
     /// free, or else any free port.
@@ -103,6 +104,7 @@ impl Stack {
             format!("profiles.table={}", Self::PROFILE_TABLE),
             format!("admin.issuer={}", endpoint.issuer_templates().join(",")),
             format!("admin.client_ids={}", pool.client),
+            format!("admin.requests_table={}", Self::REQUEST_TABLE),
             format!("invitations.client_id={}", pool.client),
             format!("console.client_id={}", pool.client),
         ]);
@@ -110,6 +112,7 @@ impl Stack {
         let profiles = services.config.profiles.as_ref();
         let key = profiles.map_or("id", |profiles| &profiles.key);
         sandbox.create_table(Self::PROFILE_TABLE, key).await?;
+        sandbox.create_request_table(Self::REQUEST_TABLE).await?;
 
         let settings = config::TriggerConfig::from_layers(&layers);
         let trigger = Arc::new(trigger_handler(Ok(aws), settings));

@@ -7,6 +7,7 @@ mod groups;
 mod invite;
 mod outcome;
 mod profile;
+mod request_log;
 mod requester;
 mod rules;
 mod without_profile;
@@ -19,6 +20,7 @@ pub(crate) use invite::groups_of_invited;
 pub use outcome::{AlreadyDone, Ignored};
 pub(crate) use outcome::{Outcome, Rejection, RejectionClass, Retry};
 pub(crate) use profile::render_profile;
+pub(crate) use request_log::{RequestLog, RequestLookupError, RequestTransition, RequestView};
 pub(crate) use requester::is_administrator;
 pub(crate) use rules::{group_sources, groups_for};
 pub(crate) use without_profile::is_unprovisioned;
@@ -40,6 +42,7 @@ pub struct Provisioner {
     groups: GroupStep,
     /// An error if the table is not known, since the command needs none.
     profile: Result<Option<ProfileStep>, InvalidConfig>,
+    requests: RequestLog,
 }
 
 impl Provisioner {
@@ -59,7 +62,18 @@ impl Provisioner {
             groups: GroupStep::new(cognito.clone(), config.groups.create_missing),
             cognito,
             profile: profiles.map(|table| table.and_then(profile_step)),
+            requests: RequestLog::default(),
         }
+    }
+
+    #[must_use]
+    pub(crate) fn with_requests(self, requests: RequestLog) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// Where whoever queues or settles an admin command records it.
+    pub(crate) fn requests(&self) -> &RequestLog {
+        &self.requests
     }
 
     /// The groups within the sign-up's scope, without duplicates.

@@ -5,7 +5,7 @@
 //! fires again, and the user sees an error. `sign_in` queues users of an identity provider whom no
 //! sign-up has reached; it never fails either. `mail` writes the mail of an invitation, and
 //! `token_groups` adds groups to tokens. Both return the event unchanged where they have
-//! nothing to add. `resolver` answers an `AppSync` mutation; only it may refuse.
+//! nothing to add. `resolver` answers an `AppSync` mutation or query; only it may refuse.
 //!
 //! All except `forward` decide on access, and read only `AccessConfig`. If a part of the
 //! configuration cannot be read, there is no `AccessConfig`, and they are off.
@@ -26,6 +26,7 @@ use serde_json::value::RawValue;
 use crate::aws::Queue;
 use crate::config::{AccessConfig, InvalidConfig};
 use crate::event::{ResolverCall, Trace, TriggerSource};
+use crate::provision::RequestLog;
 use raw_object::RawObject;
 use recent_users::RecentUsers;
 
@@ -35,6 +36,7 @@ pub struct TriggerHandler {
     forwarder: Forwarder,
     access: Result<AccessConfig, InvalidConfig>,
     recent_users: RecentUsers,
+    requests: RequestLog,
 }
 
 /// The Lambda's response, and a line for its standard output.
@@ -65,7 +67,13 @@ impl TriggerHandler {
             forwarder: Forwarder::new(queue),
             access,
             recent_users: RecentUsers::default(),
+            requests: RequestLog::default(),
         }
+    }
+
+    #[must_use]
+    pub(crate) fn with_requests(self, requests: RequestLog) -> Self {
+        Self { requests, ..self }
     }
 
     pub(crate) fn forwarder(&self) -> &Forwarder {
@@ -84,8 +92,9 @@ impl TriggerHandler {
             let call = serde_json::from_str(event.get()).ok();
             return match call.as_ref().and_then(ResolverCall::parse) {
                 Some(call) => {
-                    let access = self.access_or_log("AppSync mutation refused");
-                    let answer = resolver::resolve(&call, access, &self.forwarder, trace).await;
+                    let access = self.access_or_log("AppSync call refused");
+                    let services = (&self.forwarder, &self.requests);
+                    let answer = resolver::resolve(&call, access, services, trace).await;
                     TriggerOutput {
                         response: answer.map(Some),
                         ..unchanged

@@ -1,4 +1,5 @@
-//! Checks the mutation of an administrator, and queues it as an admin command.
+//! Checks the mutation of an administrator, and queues it as an admin command. The query
+//! `requestStatus` says what became of it.
 //!
 //! With IAM authorization on, `AppSync` admits every principal that may call
 //! `appsync:GraphQL`, without any group rule. So the identity is checked here, whatever the
@@ -15,7 +16,7 @@ use crate::event::{
     ResolverCall, Trace, is_loggable_id,
 };
 use crate::message::outgoing;
-use crate::provision::{CommandStage, audit};
+use crate::provision::{CommandStage, RequestLog, RequestLookupError, audit};
 
 /// The error that `AppSync` returns to the caller: a type, and a message without internals.
 ///
@@ -68,16 +69,19 @@ pub(super) fn may_be_resolver_event(event: &Value) -> bool {
     }
 }
 
-/// Queues the admin command of a mutation, with `trace`. `access` is `None` if the
-/// configuration is invalid.
+/// Queues the admin command of a mutation, with `trace`, or answers a query. `access` is `None`
+/// if the configuration is invalid.
 pub(super) async fn resolve(
     call: &ResolverCall,
     access: Option<&AccessConfig>,
-    forwarder: &Forwarder,
+    (forwarder, requests): (&Forwarder, &RequestLog),
     trace: &Trace,
 ) -> Result<Box<RawValue>, ResolverError> {
     let access = access.ok_or_else(ResolverError::unavailable)?;
     let caller = authorize(call, access)?;
+    if call.field == STATUS_QUERY {
+        return show_request(&call.arguments, caller, requests).await;
+    }
     let command = AdminCommand {
         request_id: AdminCommand::new_request_id(),
         requested_by: caller.sub.clone(),
@@ -105,8 +109,38 @@ pub(super) async fn resolve(
         return Err(ResolverError::unavailable());
     }
     audit(&command, CommandStage::Queued);
+    requests.record_queued(&command).await;
     let answer = json!({"status": "QUEUED", "requestId": command.request_id});
     to_raw_value(&answer).map_err(|_| ResolverError::unavailable())
+}
+
+/// `null` if the caller's pool has no such request, since an error would count as one of the
+/// function.
+async fn show_request(
+    arguments: &Map<String, Value>,
+    caller: &Caller,
+    requests: &RequestLog,
+) -> Result<Box<RawValue>, ResolverError> {
+    reject_unknown_arguments(arguments, &["requestId"])?;
+    let id = arguments.get("requestId").and_then(Value::as_str);
+    let id = id.ok_or_else(|| ResolverError::bad_request("requestId is required, a text"))?;
+    let view = match requests.find(id, Some(&caller.pool)).await {
+        Ok(view) => Some(view),
+        Err(RequestLookupError::NotFound) => None,
+        Err(RequestLookupError::Off) => {
+            return Err(ResolverError {
+                message:
+                    "what becomes of requests is only in the log: admin.requests_table is not set"
+                        .to_owned(),
+                ..ResolverError::unavailable()
+            });
+        }
+        Err(RequestLookupError::Failed(failure)) => {
+            tracing::error!(error = %failure, "state of a request could not be read");
+            return Err(ResolverError::unavailable());
+        }
+    };
+    to_raw_value(&view).map_err(|_| ResolverError::unavailable())
 }
 
 fn authorize<'a>(
@@ -126,7 +160,7 @@ fn authorize<'a>(
 
 /// Refuses a caller who is not an administrator, and writes an audit line.
 pub(super) fn refuse_unauthorized(caller: Option<&Caller>, field: &str) -> ResolverError {
-    let action = MUTATION_COMMANDS.iter().find(|(name, _)| *name == field);
+    let action = FIELD_ACTIONS.iter().find(|(name, _)| *name == field);
     tracing::info!(
         target: "usher::audit",
         action = action.map(|(_, command)| command),
@@ -139,11 +173,14 @@ pub(super) fn refuse_unauthorized(caller: Option<&Caller>, field: &str) -> Resol
     ResolverError::unauthorized()
 }
 
-/// The `AppSync` mutation, and the name of its admin command.
-const MUTATION_COMMANDS: [(&str, &str); 3] = [
+const STATUS_QUERY: &str = "requestStatus";
+
+/// The `AppSync` field, and its name in audit lines: that of the admin command of a mutation.
+const FIELD_ACTIONS: [(&str, &str); 4] = [
     ("addUserToGroup", "AddUserToGroup"),
     ("removeUserFromGroup", "RemoveUserFromGroup"),
     ("inviteUser", "InviteUser"),
+    (STATUS_QUERY, "GetRequest"),
 ];
 
 fn parse_operation(
@@ -164,7 +201,7 @@ fn parse_operation(
             Ok(AdminOperation::Invite(Invitation::new(draft)?))
         }
         _ => Err(ResolverError::bad_request(
-            "the field must be addUserToGroup, removeUserFromGroup or inviteUser",
+            "the field must be addUserToGroup, removeUserFromGroup, inviteUser or requestStatus",
         )),
     }
 }
@@ -289,6 +326,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_state_of_a_request_is_for_administrators_and_needs_the_table() {
+        let asked = event(STATUS_QUERY, &json!({"requestId": "r1"}));
+        let raw = to_raw_value(&asked).expect("JSON");
+        let response = trigger(&[]).handle(&raw, &Trace::default()).await.response;
+        let refusal = response.expect_err("there is no table");
+        assert_eq!(refusal.kind, "Unavailable");
+        assert!(
+            refusal.message.contains("admin.requests_table"),
+            "{refusal}"
+        );
+        let others = ["admin.groups=OWNERS"];
+        assert_eq!(kind(&trigger(&others), &asked).await, "Unauthorized");
+    }
+
+    #[tokio::test]
     async fn refusal_names_the_wrong_argument() {
         for (field, arguments, named) in [
             ("addUserToGroup", json!({"groupName": "A"}), "userId"),
@@ -309,6 +361,12 @@ mod tests {
                 "inviteUser",
                 json!({"email": "a@b.c", "role": "x"}),
                 "givenName",
+            ),
+            ("requestStatus", json!({}), "requestId"),
+            (
+                "requestStatus",
+                json!({"requestId": "r", "id": "r"}),
+                "requestId",
             ),
             ("openSupportTicket", json!({}), "inviteUser"),
         ] {

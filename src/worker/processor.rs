@@ -264,6 +264,9 @@ impl Processor {
                             |result| result.with_outcome(&outcome),
                         );
                         result.audit(command, CommandStage::Completed);
+                        let requests = self.provisioner.requests();
+                        let id = &delivery.message.id;
+                        requests.record_result(command, &outcome, id).await;
                     }
                     if let Some(held) = held.filter(|_| proves_recovery) {
                         held.record_recovery();

@@ -90,6 +90,30 @@ async fn a_correct_deployment_passes_and_is_not_changed() {
 }
 
 #[tokio::test]
+async fn a_table_of_requests_is_checked_where_there_is_one() {
+    let world = World::new().await;
+    let sandbox = &world.sandbox;
+    sandbox.create_request_table("Good").await.expect("a table");
+    sandbox
+        .create_table("Lasting", "id")
+        .await
+        .expect("a table");
+    for (table, code, update, time_to_live) in [
+        ("Good", 0, "ok", "ok"),
+        ("Lasting", 0, "ok", "warn"),
+        ("Nosuch", 1, "missing", "missing"),
+    ] {
+        let setting = format!("admin.requests_table={table}");
+        let (found, findings) = check(&world, &["--set", &setting]).await;
+        assert_eq!(found, Some(code), "{table}: {findings:?}");
+        assert_eq!(state(&findings, "dynamodb:UpdateItem"), update, "{table}");
+        assert_eq!(state(&findings, "time to live"), time_to_live, "{table}");
+    }
+    let (_, findings) = check(&world, &[]).await;
+    assert_eq!(state(&findings, "time to live"), "missing");
+}
+
+#[tokio::test]
 async fn wrong_settings_are_named() {
     let world = World::new().await;
     let (code, findings) = check(

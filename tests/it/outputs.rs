@@ -53,7 +53,11 @@ dead-letters replay --all --dry-run
 dead-letters replay --reason user_not_found --direct --yes
 dead-letters replay --reason user_not_found --direct --yes -o json
 dead-letters replay --all --yes
-worker --until-empty --set worker.max_attempts=1
+worker --until-empty --set worker.max_attempts=1 --set admin.requests_table=Requests
+requests show r1 --set admin.requests_table=Requests
+requests show r1 --set admin.requests_table=Requests -o json
+requests show r2 --set admin.requests_table=Requests
+requests show r1
 dead-letters drop
 dead-letters drop --all
 dead-letters drop --all --yes
@@ -127,6 +131,8 @@ fn without_wait(mut input: Value) -> Value {
 /// A pool with Ada, who has everything, and Bob, who was missed; three dead letters.
 async fn small_deployment() -> World {
     let world = World::new().await;
+    let created = world.sandbox.create_request_table("Requests").await;
+    created.expect("a table");
     world
         .faults
         .plan(|call| (call.operation == "ReceiveMessage").then_some(Fault::Altered(without_wait)));

@@ -90,6 +90,8 @@ pub(crate) fn of_the_worker() -> BTreeSet<String> {
         "dynamodb/profiles.rs",
         "dynamodb/batch_get.rs",
         "dynamodb/owners.rs",
+        "dynamodb/request_table.rs",
+        "dynamodb/time_to_live.rs",
     ]);
     made.extend(["ListUsers", "ListUsersInGroup"].map(|call| format!("cognito-idp:{call}")));
     made
@@ -343,6 +345,7 @@ fn direct_replay_calls_have_their_own_statements() {
         ("AdminAddUserToGroup", "add_to_group", "cognito-idp"),
         ("CreateGroup", "create_group", "cognito-idp"),
         ("PutItem", "put_if_absent", "dynamodb"),
+        ("UpdateItem", "add_transition", "dynamodb"),
     ];
     let wanted: BTreeSet<String> = made
         .iter()
@@ -402,8 +405,40 @@ fn the_worker_policy_has_only_the_list_calls_it_makes() {
     assert!(listed.is_empty(), "{listed:?}");
 }
 
+/// The calls of the Lambda.
+pub(crate) fn of_the_trigger() -> BTreeSet<String> {
+    let mut made = calls(&["dynamodb/request_table.rs", "dynamodb/batch_get.rs"]);
+    made.insert("sqs:SendMessage".to_owned());
+    made
+}
+
 #[test]
-fn the_trigger_sends_and_does_nothing_else() {
-    let sends = BTreeSet::from(["sqs:SendMessage".to_owned()]);
-    assert_eq!(actions("deploy/trigger-policy.json"), sends);
+fn the_trigger_sends_and_uses_no_table_but_that_of_requests() {
+    assert_eq!(actions("deploy/trigger-policy.json"), of_the_trigger());
+    let files = files("src/trigger");
+    let sources: String = files.iter().map(|it| product(it)).collect();
+    for foreign in ["ProfileTable", "Cognito::", "cognito."] {
+        assert!(!sources.contains(foreign), "{foreign}");
+    }
+}
+
+/// A policy for one table gives no right to the other.
+#[test]
+fn the_tables_of_profiles_and_of_requests_have_their_own_statements() {
+    for policy in ["worker", "operator", "trigger"] {
+        let policy = text(&format!("deploy/{policy}-policy.json"));
+        let policy: Value = serde_json::from_str(&policy).expect("JSON");
+        for statement in policy["Statement"].as_array().expect("statements") {
+            let resource = statement["Resource"].as_str().unwrap_or_default();
+            let is_of_requests = resource.ends_with(":table/REQUEST_TABLE");
+            let name = statement["Sid"].as_str().expect("a name");
+            assert_eq!(
+                name.ends_with("RequestTable"),
+                is_of_requests,
+                "{statement}"
+            );
+            let updates = actions_of([statement]).contains("dynamodb:UpdateItem");
+            assert!(is_of_requests || !updates, "{statement}");
+        }
+    }
 }

@@ -65,6 +65,9 @@ def take_up(topic):
             assert absent not in second.made, absent
         equal(second.outputs["ClusterName"], "ours")
         equal(second.outputs["AlarmTopicArn"], topic)
+        equal(second.outputs["RequestTableName"], "second-requests")
+        for variables in [second.worker_environment(), second.trigger_environment()]:
+            equal(variables["USHER_ADMIN__REQUESTS_TABLE"], "second-requests")
         now = second.worker_environment()
         equal(now["USHER_ADMIN__CLIENT_IDS"], app)
         equal(now["USHER_QUOTA__PROCESSES"], "1")

@@ -10,7 +10,9 @@ use serde_json::json;
 use crate::aws::{Aws, Sandbox};
 use crate::cli::{CommandStatus, Global};
 use crate::config::{self, in_shell_quotes};
-use crate::dev::{self, ADMIN_ACCOUNT, DEFAULT_PORT, RUNNING_DEV_PATH, RunningDev, USER_ACCOUNT};
+use crate::dev::{
+    self, ADMIN_ACCOUNT, DEFAULT_PORT, RUNNING_DEV_PATH, RunningDev, Stack, USER_ACCOUNT,
+};
 use crate::http::{Url, get};
 
 #[derive(Debug, clap::Args)]
@@ -124,6 +126,7 @@ fn exports(running: &RunningDev) -> String {
         ("USHER_POOLS__ALLOWED", &running.pool),
         ("USHER_LOAD__ALLOWED_POOLS", &running.pool),
         profiles,
+        ("USHER_ADMIN__REQUESTS_TABLE", Stack::REQUEST_TABLE),
         ("USHER_HTTP__LISTEN", health),
         ("POOL", &running.pool),
         ("CLIENT", &running.client),

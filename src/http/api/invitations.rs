@@ -29,7 +29,7 @@ use crate::http::limits::{parse_object, require_json};
     responses(
         (status = 200, description = "Done", body = Invited),
         (status = 202, description = "Cognito throttles or is down: the command is queued, and a \
-            worker performs it", body = Queued),
+            worker performs it; GET /v1/requests/{id} says what became of it", body = Queued),
         (status = 404, description = "No such group"),
         (status = 415, description = "The body is not application/json"),
         CommonProblems,
@@ -73,7 +73,7 @@ pub(super) async fn invite(
     responses(
         (status = 200, description = "Done", body = Resent),
         (status = 202, description = "Cognito throttles or is down: the command is queued, and a \
-            worker performs it", body = Queued),
+            worker performs it; GET /v1/requests/{id} says what became of it", body = Queued),
         (status = 404, description = "No such user"),
         CommonProblems,
         AdminProblems,

@@ -33,7 +33,7 @@ pub(super) struct GroupPath {
     responses(
         (status = 200, description = "Done", body = MembershipBody),
         (status = 202, description = "Cognito throttles or is down: the command is queued, and a \
-            worker performs it", body = Queued),
+            worker performs it; GET /v1/requests/{id} says what became of it", body = Queued),
         (status = 404, description = "No such user or group"),
         (status = 415, description = "The body is not application/json"),
         CommonProblems,
@@ -66,7 +66,7 @@ pub(super) async fn add(
     responses(
         (status = 200, description = "Done", body = MembershipBody),
         (status = 202, description = "Cognito throttles or is down: the command is queued, and a \
-            worker performs it", body = Queued),
+            worker performs it; GET /v1/requests/{id} says what became of it", body = Queued),
         (status = 404, description = "No such user or group"),
         CommonProblems,
         AdminProblems,

@@ -8,6 +8,7 @@ mod invitations;
 mod members;
 mod openapi;
 mod problem;
+mod requests;
 mod response;
 mod routes;
 mod service;

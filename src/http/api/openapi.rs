@@ -118,6 +118,51 @@ pub(super) struct InvitationBody {
     resend: Option<bool>,
 }
 
+/// What became of a command that was queued
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes `RequestView`")]
+pub(super) struct Request {
+    request_id: String,
+    status: RequestStatus,
+    /// Why it failed: short and stable
+    #[schema(nullable = false)]
+    reason: Option<String>,
+    /// Such as `AddUserToGroup`
+    command: String,
+    /// The groups that the command names
+    groups: Vec<String>,
+    user_pool_id: String,
+    #[schema(format = DateTime)]
+    requested_at: String,
+    /// Oldest first
+    transitions: Vec<RequestTransition>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes `RequestView`")]
+struct RequestTransition {
+    status: RequestStatus,
+    #[schema(format = DateTime)]
+    at: String,
+    #[schema(nullable = false)]
+    reason: Option<String>,
+    /// Tells operators which dead letter it is
+    #[schema(nullable = false)]
+    message_id: Option<String>,
+}
+
+/// A failed request is a dead letter, and changes again if operators replay it
+#[derive(ToSchema)]
+#[schema(rename_all = "UPPERCASE")]
+#[expect(dead_code, reason = "describes the names of `RequestView`")]
+enum RequestStatus {
+    Queued,
+    Done,
+    Failed,
+}
+
 fn attributes() -> Object {
     let scalar = vec![Type::String, Type::Number, Type::Boolean, Type::Null];
     let scalar = ObjectBuilder::new().schema_type(SchemaType::Array(scalar));

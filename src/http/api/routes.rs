@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::openapi::{Description, complete};
 use super::problem::Problem;
 use super::service::{Api, REPLAYED_HEADER, TRACEPARENT_HEADER};
-use super::{invitations, members, users};
+use super::{invitations, members, requests, users};
 use crate::http::limits::with_limits;
 
 /// The description of the API, in JSON.
@@ -61,6 +61,7 @@ fn described_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(members::remove))
         .routes(routes!(invitations::invite))
         .routes(routes!(invitations::resend))
+        .routes(routes!(requests::show))
         .routes(routes!(users::show))
         .routes(routes!(users::own_profile))
         .routes(routes!(description))

@@ -12,6 +12,7 @@ use super::response::{self, json_response};
 use crate::admin::{Authorizer, CommandService, UserLookup};
 use crate::event::{AdminCommand, AdminOperation, Caller, Trace};
 use crate::http::limits::{Admission, RequestPermit, read_body};
+use crate::provision::RequestLog;
 use crate::rate_limiter::RateLimiter;
 
 /// The state that the routes of the API share.
@@ -51,6 +52,10 @@ impl Api {
             user_limiter: RateLimiter::per_second(rate.into()),
             admission,
         }
+    }
+
+    pub(super) fn requests(&self) -> &RequestLog {
+        self.command_service.requests()
     }
 
     /// Counts after the check of the token and before the call of Cognito: neither strangers nor

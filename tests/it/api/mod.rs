@@ -12,6 +12,7 @@ mod pools;
 mod queued;
 mod reads;
 mod requesters;
+mod requests;
 mod tokens;
 
 use std::collections::BTreeMap;

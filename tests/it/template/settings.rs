@@ -168,3 +168,26 @@ fn a_task_is_never_in_the_default_group_of_its_vpc() {
     let otherwise = json!({"Fn::Not": [{"Condition": "HasSecurityGroups"}]});
     assert_eq!(template["Conditions"]["MakesSecurityGroup"], otherwise);
 }
+
+#[test]
+fn the_table_of_requests_has_the_key_and_the_time_to_live_of_the_program() {
+    let template = template();
+    let resource = &template["Resources"]["RequestTable"];
+    assert_eq!(resource["Condition"], "HasAdminActions");
+    let table = &resource["Properties"];
+    let key = json!([{"AttributeName": "id", "KeyType": "HASH"}]);
+    assert_eq!(table["KeySchema"], key);
+    let definitions = json!([{"AttributeName": "id", "AttributeType": "S"}]);
+    assert_eq!(table["AttributeDefinitions"], definitions);
+    let time_to_live = json!({"AttributeName": "expiresAt", "Enabled": true});
+    assert_eq!(table["TimeToLiveSpecification"], time_to_live);
+    let program = text("src/aws/dynamodb/request_table.rs");
+    for constant in ["KEY: &str = \"id\"", "TIME_TO_LIVE: &str = \"expiresAt\""] {
+        assert!(program.contains(constant), "{constant}");
+    }
+    let name = json!({"Ref": "RequestTable"});
+    let trigger = &template["Resources"]["Trigger"]["Properties"]["Environment"]["Variables"];
+    let given = &trigger["USHER_ADMIN__REQUESTS_TABLE"]["Fn::If"];
+    assert_eq!((&given[0], &given[1]), (&json!("HasAdminActions"), &name));
+    assert_eq!(variables(&template)["USHER_ADMIN__REQUESTS_TABLE"], name);
+}
