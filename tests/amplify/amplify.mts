@@ -30,10 +30,13 @@ await check('there is one function, as the binary needs it', () => {
   assert.deepEqual(lambda.Architectures, ['arm64']);
   assert.equal(lambda.Handler, 'bootstrap');
   assert.equal(lambda.Timeout, 5);
-  const { USHER_ADMIN__GROUPS, USHER_QUEUE__URL, ...rest } = lambda.Environment.Variables;
+  const { USHER_ADMIN__GROUPS, ...rest } = lambda.Environment.Variables;
   assert.equal(USHER_ADMIN__GROUPS, 'ADMINS');
-  assert.ok(USHER_QUEUE__URL);
-  assert.deepEqual(Object.keys(rest), ['AMPLIFY_SSM_ENV_CONFIG']);
+  assert.deepEqual(Object.keys(rest).sort(), [
+    'AMPLIFY_SSM_ENV_CONFIG',
+    'USHER_ADMIN__REQUESTS_TABLE',
+    'USHER_QUEUE__URL',
+  ]);
 });
 
 await check('it is the trigger of the pool, and the pool may call it', () => {
@@ -53,9 +56,14 @@ const rights = backend
   .filter(([, policy]) => policy.Roles.some(({ Ref }) => Ref === role))
   .flatMap(([, policy]) => auth.value(policy.PolicyDocument.Statement));
 
-await check('it may send to the queue and write its log, and nothing else', () => {
+await check('it may send to the queue, use the table of requests and write its log, and nothing else', () => {
   assert.deepEqual(rights, [
     { Action: 'sqs:SendMessage', Effect: 'Allow', Resource: usher.attribute('Queue.Arn') },
+    {
+      Action: ['dynamodb:BatchGetItem', 'dynamodb:UpdateItem'],
+      Effect: 'Allow',
+      Resource: usher.attribute('RequestTable.Arn'),
+    },
   ]);
   const { ManagedPolicyArns, Policies } = backend.resource(role);
   assert.equal(Policies, undefined);
@@ -64,8 +72,9 @@ await check('it may send to the queue and write its log, and nothing else', () =
   ]);
 });
 
-await check('it gets the queue of this backend as text, not by reference', () => {
-  const { USHER_QUEUE__URL } = lambda.Environment.Variables;
+await check('it gets queue and table of this backend as text, not by reference', () => {
+  const { USHER_ADMIN__REQUESTS_TABLE, USHER_QUEUE__URL } = lambda.Environment.Variables;
+  assert.equal(USHER_ADMIN__REQUESTS_TABLE, usher.ref('RequestTable'));
   assert.equal(auth.value(USHER_QUEUE__URL), usher.ref('Queue'));
   assert.match(usher.ref('Queue'), /^https:\/\/sqs\.eu-west-1\.amazonaws\.com\/\d{12}\/usher-main-/);
   const other = ({ Ref }: { Ref?: string }) => Ref !== undefined && !Ref.startsWith('AWS::');
@@ -196,10 +205,15 @@ await check('tasks are in public subnets of two zones, where nothing reaches the
   assert.ok(types.every((type) => type.startsWith('AWS::EC2::')), types.join());
 });
 
-const mutations = ['addUserToGroup', 'removeUserFromGroup', 'inviteUser'];
-for (const field of mutations) {
+const fields = [
+  ['Mutation', 'addUserToGroup'],
+  ['Mutation', 'removeUserFromGroup'],
+  ['Mutation', 'inviteUser'],
+  ['Query', 'requestStatus'],
+];
+for (const [type, field] of fields) {
   await check(`${field} asks for ADMINS, then calls the function and waits`, () => {
-    const steps = backend.pipeline('Mutation', field);
+    const steps = backend.pipeline(type, field);
     assert.equal(steps.length, 2);
     const [authorize, invoke] = steps;
     assert.match(authorize.request, /"claim":"cognito:groups","entity":"ADMINS"/);
@@ -219,6 +233,7 @@ await check('the schema has their arguments', () => {
   for (const line of [
     'addUserToGroup(userId: String!, groupName: String!): AWSJSON',
     'removeUserFromGroup(userId: String!, groupName: String!): AWSJSON',
+    'requestStatus(requestId: String!): AWSJSON',
     'inviteUser(email: AWSEmail!, givenName: String, familyName: String, username: String, ' +
       'groups: [String], attributes: AWSJSON, resend: Boolean): AWSJSON',
   ]) {
@@ -265,6 +280,7 @@ await check('the outputs hold all that the tools of an operator need', () => {
   assert.equal(value('UsherDeadLetterQueueUrl'), worker('USHER_QUEUE__DEAD_LETTER_URL'));
   assert.equal(value('UsherUserPoolId'), worker('USHER_POOLS__ALLOWED'));
   assert.equal(value('UsherProfilesTable'), worker('USHER_PROFILES__TABLE'));
+  assert.equal(value('UsherRequestsTable'), worker('USHER_ADMIN__REQUESTS_TABLE'));
 });
 
 await check('nothing depends on itself, or on a missing resource', () => {

@@ -8,7 +8,13 @@ import type { AddressInfo } from 'node:net';
 import { Amplify } from 'aws-amplify';
 
 import { check } from './checks.mjs';
-import { Refused, addUserToGroup, inviteUser, removeUserFromGroup } from './src/admin.ts';
+import {
+  Refused,
+  addUserToGroup,
+  inviteUser,
+  removeUserFromGroup,
+  requestStatus,
+} from './src/admin.ts';
 import { hasGroup, profile } from './src/me.ts';
 
 interface Request {
@@ -97,6 +103,18 @@ export async function checkClient(modelIntrospection: object) {
     assert.deepEqual(last().variables, { ...invitation, attributes: JSON.stringify(attributes) });
     await inviteUser({ email: 'ada@example.com' });
     assert.deepEqual(last().variables, { email: 'ada@example.com' });
+  });
+
+  await check('the state of a request is read, and null without one', async () => {
+    const done = { status: 'DONE', at: '2026-08-07T12:00:00.000Z' };
+    const request = { ...queued, status: 'DONE', transitions: [done] };
+    status = 200;
+    answer = { data: { requestStatus: JSON.stringify(request) } };
+    assert.deepEqual(await requestStatus('r-1'), request);
+    assert.match(last().query, /query.*\{\s*requestStatus/);
+    assert.deepEqual(last().variables, { requestId: 'r-1' });
+    answer = { data: { requestStatus: null } };
+    assert.equal(await requestStatus('r-2'), null);
   });
 
   await check('the client reads the type of an error, wherever it is', async () => {

@@ -17,12 +17,14 @@ const HERE = `${PSEUDO['AWS::Region']}:${PSEUDO['AWS::AccountId']}`;
 // in it, so that a value tells where it came from.
 const REF = {
   'AWS::Cognito::UserPool': ({ id }) => `eu-west-1_${id}`,
+  'AWS::DynamoDB::Table': ({ name }) => name,
   'AWS::EC2::Subnet': ({ id }) => `subnet-${hex(id)}`,
   'AWS::EC2::VPC': ({ id }) => `vpc-${hex(id)}`,
   'AWS::SQS::Queue': ({ name }) =>
     `https://sqs.${PSEUDO['AWS::Region']}.${PSEUDO['AWS::URLSuffix']}/${PSEUDO['AWS::AccountId']}/${name}`,
 };
 const ARN = {
+  'AWS::DynamoDB::Table': ({ name }) => `arn:aws:dynamodb:${HERE}:table/${name}`,
   'AWS::IAM::Role': ({ id }) => `arn:aws:iam::${PSEUDO['AWS::AccountId']}:role/${id}`,
   'AWS::Lambda::Function': ({ id }) => `arn:aws:lambda:${HERE}:function:${id}`,
   'AWS::SQS::Queue': ({ name }) => `arn:aws:sqs:${HERE}:${name}`,
@@ -258,7 +260,7 @@ class Stack {
   #made(id, kinds, otherwise) {
     const { Type, Properties } = this.template.Resources[id];
     if (!(Type in kinds)) return otherwise;
-    return kinds[Type]({ id, name: this.value(Properties?.QueueName) });
+    return kinds[Type]({ id, name: this.value(Properties?.QueueName ?? Properties?.TableName) });
   }
 
   condition(name) {

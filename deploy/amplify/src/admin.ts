@@ -11,8 +11,24 @@ const asUser = { authMode: "userPool" } as const;
 /** Queued: a worker does it within seconds, and tries again when Cognito is busy. */
 export interface Queued {
   status: "QUEUED";
-  /** The id of this request in log lines and in a dead letter. */
+  /** The id of this request in `requestStatus`, in log lines and in a dead letter. */
   requestId: string;
+}
+
+type Status = "QUEUED" | "DONE" | "FAILED";
+
+/** What became of a request; operators can replay one that failed. */
+export interface RequestState {
+  requestId: string;
+  status: Status;
+  /** Why it failed, such as `user_not_found`. */
+  reason?: string;
+  /** Such as `AddUserToGroup`. */
+  command: string;
+  groups: string[];
+  requestedAt: string;
+  /** Oldest first. */
+  transitions: { status: Status; at: string; reason?: string }[];
 }
 
 /** The server refused the request, and said why. */
@@ -63,19 +79,25 @@ export const inviteUser = async ({ attributes, ...rest }: Invitation): Promise<Q
     ),
   );
 
+/** `null` if there is no such request, or it is older than 30 days. */
+export const requestStatus = async (requestId: string): Promise<RequestState | null> =>
+  read(await client.queries.requestStatus({ requestId }, asUser));
+
 interface Answer {
   data: unknown;
   errors?: readonly { message: string; errorType?: string }[];
 }
 
 /** The client does not throw what the server refuses: it comes in `errors`. */
-function queued({ data, errors }: Answer): Queued {
+const queued = (answer: Answer) => read<Queued>(answer);
+
+function read<Result>({ data, errors }: Answer): Result {
   const error = errors?.[0];
   if (error) {
     throw new Refused(error.message, typeOf(error));
   }
   // AWSJSON, again.
-  return (typeof data === "string" ? JSON.parse(data) : data) as Queued;
+  return (typeof data === "string" ? JSON.parse(data) : data) as Result;
 }
 
 /**

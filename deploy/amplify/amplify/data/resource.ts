@@ -43,6 +43,13 @@ const schema = a.schema({
     .authorization((allow) => [allow.group("ADMINS")])
     .handler(a.handler.function(usherTrigger))
     .returns(a.json()),
+
+  requestStatus: a
+    .query()
+    .arguments({ requestId: a.string().required() })
+    .authorization((allow) => [allow.group("ADMINS")])
+    .handler(a.handler.function(usherTrigger))
+    .returns(a.json()),
 });
 
 export type Schema = ClientSchema<typeof schema>;
