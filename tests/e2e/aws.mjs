@@ -60,10 +60,10 @@ export async function peek(QueueUrl) {
   }));
 }
 
-export const createTable = () =>
+export const createTable = (name = TableName) =>
   tables.send(
     new dynamodb.CreateTableCommand({
-      TableName,
+      TableName: name,
       BillingMode: 'PAY_PER_REQUEST',
       AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
       KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],

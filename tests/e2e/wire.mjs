@@ -16,6 +16,7 @@ const TRIGGER = `${process.env.LAMBDA_URL}/2015-03-31/functions/usher-trigger/in
 const deadLetters = await aws.createQueue('sign-ups-dead');
 assert.equal(await aws.createQueue('sign-ups', deadLetters), QUEUE);
 await aws.createTable();
+await aws.createTable(process.env.USHER_ADMIN__REQUESTS_TABLE);
 const byName = await aws.createPool('by name', []);
 const byMail = await aws.createPool('by e-mail', ['email']);
 

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import * as aws from '../aws.mjs';
 import { check, until } from '../checks.mjs';
 import { assertProfile } from '../profile.mjs';
+import { usher } from '../worker.mjs';
 import { mailsTo } from './mails.mjs';
 import { invoke } from './service.mjs';
 import { claims } from './tokens.mjs';
@@ -27,7 +28,7 @@ function identity(token, pool, groups) {
 
 // As the resolvers of Amplify Gen 2 send it.
 const event = (fieldName, args, identity) => ({
-  typeName: 'Mutation',
+  typeName: fieldName === 'requestStatus' ? 'Query' : 'Mutation',
   fieldName,
   arguments: args,
   identity,
@@ -45,6 +46,21 @@ export async function mutations({ pool, olga, uwe, service, queue, deadLetters }
     await until('the worker has done it', ended);
     assert.match(ended(), /"result":"done"/);
     assert.match(ended(), new RegExp(`"actor":"${olga.sub}"`));
+    await becomesDone(requestId);
+  };
+  // The query and the HTTP API read the same.
+  const becomesDone = async (requestId) => {
+    const query = event('requestStatus', { requestId }, admin);
+    await until('its state is written', async () => (await invoke(query))?.status === 'DONE');
+    const found = await service.ask('GET', `/v1/requests/${requestId}`, { token: olga.tokens.access });
+    assert.deepEqual(found, { status: 200, body: await invoke(query) });
+    const [first, last] = found.body.transitions.map(({ status }) => status);
+    assert.equal(last ?? first, 'DONE');
+    const { stdout } = await usher('requests', 'show', requestId);
+    assert.match(stdout, /^done /m);
+    const other = identity(olga.tokens.access, 'us-east-1_abc');
+    const { errorType } = await invoke(event('requestStatus', { requestId }, other));
+    assert.equal(errorType, 'Unauthorized');
   };
 
   await check('addUserToGroup and removeUserFromGroup are queued and done', async () => {
