@@ -70,6 +70,7 @@ async fn each_command_requires_only_the_settings_that_it_uses() {
     const QUEUE: &[&str] = &["queue.url"];
     const TABLE: &[&str] = &["profiles.table"];
     const BOTH: &[&str] = &["queue.url", "profiles.table"];
+    let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("letters"), "{\"body\":\"x\"}\n").expect("written");
     for (command, required) in [
@@ -102,6 +103,7 @@ async fn each_command_requires_only_the_settings_that_it_uses() {
     ] {
         let output = usher()
             .args(command.split(' '))
+            .env("AWS_ENDPOINT_URL", &world.url)
             .current_dir(folder.path())
             .output()
             .await
