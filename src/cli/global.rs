@@ -7,16 +7,14 @@ use clap::builder::PossibleValue;
 use clap::{ColorChoice, ValueEnum};
 
 use super::output::Output;
-use crate::config::{
-    Config, InvalidConfig, Layers, Required, allows_colors, file_from_environment,
-};
+use crate::config::{Config, InvalidConfig, Layers, Required, allows_colors};
 use crate::shutdown::ForceExit;
 use crate::telemetry::LogFormat;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Read this configuration file [environment: USHER_CONFIG]
+    /// Read this configuration file [environment: USHER_CONFIG, or its text in USHER_CONFIG_TOML]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Override one setting of file and environment; repeatable
@@ -70,7 +68,7 @@ pub(super) fn has_colors(choice: ColorChoice, is_terminal: bool) -> bool {
 /// The value of `--color` among arguments that clap answers with help or version: it gives none
 /// of their values then.
 pub(super) fn color_among(arguments: impl IntoIterator<Item = OsString>) -> ColorChoice {
-    let mut arguments = arguments.into_iter().map(|it| it.into_string());
+    let mut arguments = arguments.into_iter().map(OsString::into_string);
     let mut choice = ColorChoice::Auto;
     while let Some(argument) = arguments.next() {
         let argument = argument.unwrap_or_default();
@@ -104,11 +102,10 @@ pub(super) struct MissingSetting(pub(super) &'static str);
 
 impl Global {
     pub(super) fn layers(&self) -> Layers {
-        let mut layers = Layers::defaults();
-        if let Some(file) = self.config.clone().or_else(file_from_environment) {
-            layers = layers.file(&file);
-        }
-        layers.process_environment().flags(&self.set)
+        Layers::defaults()
+            .config_file(self.config.as_deref())
+            .process_environment()
+            .flags(&self.set)
     }
 
     /// The filter of log lines without `RUST_LOG`; `None`: the default one.

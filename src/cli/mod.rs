@@ -21,6 +21,8 @@ mod load;
 mod output;
 mod reconcile;
 mod requests;
+#[cfg(feature = "shell")]
+mod shell;
 mod status;
 mod target;
 #[cfg(test)]
@@ -29,16 +31,18 @@ mod trigger;
 mod users;
 mod worker;
 
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::{InvalidConfig, allows_colors, has_trace_collector, log_filter};
+use crate::config::{InvalidConfig, has_trace_collector, log_filter};
 use crate::telemetry::{self, LogOptions, TraceExporter};
 use crate::text::plural;
 use audit_file::AuditFile;
-use global::{Global, MissingSetting, Usage};
+use global::{Global, MissingSetting, Usage, color_among, has_colors};
 use output::{
     CommandStatus, Output, Progress, StderrWriter, confirm, print, print_json, print_unless_closed,
     progress_bar, row, status_line, table, time, width_of,
@@ -92,6 +96,12 @@ enum Command {
     Trigger(trigger::Options),
     /// Show the effective configuration and the source of each value
     Config(config::Options),
+    /// Print the completions of commands and options for a shell
+    #[cfg(feature = "shell")]
+    Completions(shell::CompletionsOptions),
+    /// Write the manual page of each command
+    #[cfg(feature = "shell")]
+    Man(shell::ManOptions),
     /// Ask a running worker's /healthz (for a container's health check)
     #[command(after_long_help = "Examples:
   usher health
@@ -124,10 +134,18 @@ impl Cli {
 
     /// Prints the answer to arguments that are not a command: help and version on standard output,
     /// an error as every other one.
-    pub fn print_without_command(answer: &clap::Error) -> ExitCode {
+    pub fn print_without_command(
+        answer: &clap::Error,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> ExitCode {
         if !answer.use_stderr() {
+            let text = answer.render();
             // A closed pipe is not an error.
-            let _ = answer.print();
+            let _ = match color_among(arguments) {
+                ColorChoice::Auto => answer.print(),
+                ColorChoice::Always => write!(io::stdout(), "{}", text.ansi()),
+                ColorChoice::Never => write!(io::stdout(), "{text}"),
+            };
             return ExitCode::SUCCESS;
         }
         let text = answer.to_string();
@@ -155,7 +173,7 @@ impl Cli {
         let log = LogOptions {
             format: global.log_format,
             filter: log_filter().or_else(|| global.log_filter()),
-            colors: allows_colors(),
+            colors: has_colors(global.color, io::stderr().is_terminal()),
             audit_file: audit_file.as_ref().map(AuditFile::writer),
         };
         let exporter = if self.command.has_spans() && has_trace_collector() {
@@ -235,5 +253,13 @@ async fn run(global: &Global, command: Command) -> anyhow::Result<CommandStatus>
         Command::Console(options) => Box::pin(console::run(global, &options)).await,
         Command::Health => health::run(global).await,
         Command::Config(options) => config::run(global, &options),
+        #[cfg(feature = "shell")]
+        Command::Completions(options) => {
+            shell::complete(<Cli as clap::CommandFactory>::command(), &options)
+        }
+        #[cfg(feature = "shell")]
+        Command::Man(options) => {
+            shell::write_manual(<Cli as clap::CommandFactory>::command(), &options)
+        }
     }
 }

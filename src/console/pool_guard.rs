@@ -216,7 +216,7 @@ mod tests {
         let server = PublicServer::bind(([127, 0, 0, 1], 0).into()).await;
         let server = server.expect("bound");
         let address = server.address().expect("an address");
-        let served = tokio::spawn(server.run(routes, stop.clone()));
+        let running = tokio::spawn(server.run(routes, stop.clone()));
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let request = b"GET /console/late HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         stream.write_all(request).await.expect("sent");
@@ -231,6 +231,6 @@ mod tests {
             assert!(answer.contains(part), "{part}: {answer}");
         }
         stop.cancel();
-        served.await.expect("ended");
+        running.await.expect("ended");
     }
 }

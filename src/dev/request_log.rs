@@ -109,7 +109,7 @@ async fn a_request_is_queued_fails_and_is_done_after_a_replay() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_faster_than_the_sender_has_the_last_word() {
+async fn a_result_that_comes_before_the_record_of_the_send_stays() {
     let fixture = fixture().await;
     let command = command("r1", "eu-west-1_x");
     fixture

@@ -66,7 +66,7 @@ const FAILED: &str = "FAILED";
 
 /// Together with the other time limits of a caller it ends before their request does.
 const QUEUED_WRITE_TIMEOUT: Duration = Duration::from_millis(900);
-/// Nobody waits for a worker, and this write is the last one.
+/// No caller waits for a worker, and this write is the last one.
 const RESULT_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// An item that is older than the send by this much is of an earlier request with the same id, as
 /// a client makes it with the same `Idempotency-Key`. A younger one shows that a worker was
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_table_that_does_not_answer_holds_nobody_up() {
+    async fn a_table_that_does_not_answer_delays_by_a_limit() {
         let (log, _) = log(Duration::from_hours(1), 200, json!({})).await;
         let begun = Instant::now();
         log.record_queued(&command()).await;

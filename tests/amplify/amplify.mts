@@ -336,14 +336,13 @@ await check('a sandbox has its own queue, its given network, and a small part of
   assert.equal(own.parameter('ImageRepositoryArn'), '');
 });
 
-await check('the index by the owner of a record has the name of the documents', () => {
+await check('the index by the owner of a record has the name that the guide gives', () => {
   const [[, table]] = new Backend(`${out}/owner-index`).all('Custom::AmplifyDynamoDBTable');
   const [{ indexName, keySchema }, ...others] = table.globalSecondaryIndexes;
   assert.deepEqual(keySchema, [{ attributeName: 'profileOwner', keyType: 'HASH' }]);
   assert.deepEqual(others, []);
-  for (const document of ['guide/amplify-migration', 'OPERATIONS']) {
-    assert.ok(readFileSync(`${project}/docs/${document}.md`, 'utf8').includes(indexName));
-  }
+  const guide = readFileSync(`${project}/docs/guide/amplify-migration.md`, 'utf8');
+  assert.ok(guide.includes(indexName));
 });
 
 await check('without an image there is no backend, and the message says so', () => {

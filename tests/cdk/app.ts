@@ -90,6 +90,7 @@ for (const [name, value] of Object.entries({
   DeadLetterQueueArn: usher.deadLetterQueueArn,
   TriggerArn: usher.triggerArn,
   ProfileTableName: usher.profileTableName,
+  RequestTableName: usher.requestTableName,
   ClusterName: usher.clusterName,
   ServiceName: usher.serviceName,
   TaskRoleArn: usher.taskRoleArn,
@@ -111,6 +112,7 @@ const lambda = new Lambda(stack, "trigger", {
   environment: { USHER_QUEUE__URL: Usher.queueUrlOf("ours") },
 });
 Usher.allowForwarding(lambda, "ours");
+Usher.allowRequests(lambda, "ours");
 const ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/our/usher:0.1.0";
 new Usher(stack, "ours", {
   ...needed,

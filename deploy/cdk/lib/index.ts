@@ -40,6 +40,25 @@ export class Usher extends Outputs {
     );
   }
 
+  /** The table of requests of a stack that is named so, without a reference to the stack. */
+  public static requestsTableNameOf(name: string): string {
+    return `${name}-requests`;
+  }
+
+  /**
+   * Lets your own function write and read the requests of administrators, without a reference to
+   * the stack. Its variable USHER_ADMIN__REQUESTS_TABLE must be `Usher.requestsTableNameOf(name)`.
+   */
+  public static allowRequests(trigger: IFunction, name: string): void {
+    const table = Usher.requestsTableNameOf(name);
+    trigger.addToRolePolicy(
+      new PolicyStatement({
+        actions: ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"],
+        resources: [`arn:${Aws.PARTITION}:dynamodb:${Aws.REGION}:${Aws.ACCOUNT_ID}:table/${table}`],
+      }),
+    );
+  }
+
   /** The repository of an image in ECR; empty for another image, which is public. */
   public static repositoryArnOf(image: string): string {
     const ecr = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([^:@]+)/;

@@ -184,8 +184,8 @@ pub(super) fn invoke_warning(
     if functions.is_empty() {
         return None;
     }
-    let warning = "warning: every sign-up fails unless Cognito may invoke the function. Where the \
-                   stack of the function does not allow it, do so first";
+    let warning = "warning: every sign-up fails unless Cognito may invoke the function. If the \
+                   function's stack does not allow it, do this first";
     let Some(pool_arn) = pool_arn else {
         return Some(warning.to_owned());
     };
@@ -282,7 +282,7 @@ PreTokenGenerationConfig  none -> arn
         };
         assert_eq!(
             restored.text(false),
-            "triggers and settings restored from before.json; other settings checked, unchanged\n\
+            "triggers and settings restored from before.json; all other settings are unchanged\n\
              to undo: usher trigger restore later.json --pool eu-west-1_x --settings"
         );
         let damaged = TriggerReport {
@@ -333,6 +333,6 @@ PreTokenGenerationConfig  none -> arn
         let detached = [change("PostConfirmation", None)];
         assert_eq!(invoke_warning(&detached, &pool, pool_arn), None);
         let unknown = invoke_warning(&changes, &pool, None).expect("a warning");
-        assert!(unknown.ends_with("do so first"), "{unknown}");
+        assert!(unknown.ends_with("do this first"), "{unknown}");
     }
 }

@@ -17,10 +17,10 @@ const GUIDE: &str = include_str!("../../../docs/guide/groups.md");
 /// The rule that each key reports when its value is `value`.
 fn rules(value: &str) -> BTreeMap<String, String> {
     let settings = Layers::defaults();
-    let file: String = settings
+    let lines = settings
         .settings()
-        .map(|(key, _)| format!("{key} = {value}\n"))
-        .collect();
+        .map(|(key, _)| format!("{key} = {value}\n"));
+    let file = lines.collect::<Vec<_>>().concat();
     let InvalidConfig(violations) = Config::from_layers(&with_file(&file)).expect_err("invalid");
     let mut rules = BTreeMap::new();
     for violation in violations {
@@ -69,13 +69,13 @@ fn shape(key: &str, rule: &str, answer: Option<&String>) -> Value {
 /// An entry of `groups.rules`.
 fn group_rule() -> Value {
     let text = json!({"type": "string", "minLength": 1});
-    let texts = json!({"type": "array", "items": text, "minItems": 1});
+    let list = json!({"type": "array", "items": text, "minItems": 1});
     let tests = ["equals", "any_of", "prefix", "contains"];
     let one_test: Vec<Value> = tests.map(|test| json!({"required": [test]})).into();
     json!({
         "type": "object",
         "properties": {
-            "groups": texts,
+            "groups": list,
             "groups_from": {
                 "type": "object",
                 "properties": {
@@ -88,7 +88,7 @@ fn group_rule() -> Value {
             "email_domain": text,
             "attribute": text,
             "equals": text,
-            "any_of": texts,
+            "any_of": list,
             "prefix": text,
             "contains": text,
             "client_id": text,
@@ -138,7 +138,7 @@ fn schema() -> Value {
         let range = rule.strip_prefix("must be a duration between ");
         let mut description = descriptions[key].clone();
         if let Some((range, _)) = range.and_then(|range| range.split_once(',')) {
-            description += &format!("\n\nBetween {range}.");
+            description = format!("{description}\n\nBetween {range}.");
         }
         shape["description"] = description.into();
         shape["default"] = serde_json::to_value(&setting.value).expect("JSON");

@@ -122,7 +122,7 @@ pub(super) struct InvitationBody {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes `RequestView`")]
-pub(super) struct Request {
+pub(super) struct QueuedRequest {
     request_id: String,
     status: RequestStatus,
     /// Why it failed: short and stable

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
-use super::openapi::{AdminProblems, CommonProblems, Request};
+use super::openapi::{AdminProblems, CommonProblems, QueuedRequest};
 use super::problem::Problem;
 use super::response::json_response;
 use super::service::Api;
@@ -31,7 +31,7 @@ pub(super) struct RequestPath {
     operation_id = "getRequest",
     params(RequestPath),
     responses(
-        (status = 200, description = "The request", body = Request),
+        (status = 200, description = "The request", body = QueuedRequest),
         (status = 404, description = "No queued request of the user pool has this id: it was answered \
             at once, or is older than 30 days (request_not_found). Or there is no table of requests \
             (requests_off)"),

@@ -1,4 +1,4 @@
-//! A run as test cases: the exit status, and JUnit's XML for a CI system.
+//! A run as test cases: the exit status, and the XML of `JUnit` for a CI system.
 
 use askama::Template;
 
@@ -25,7 +25,7 @@ impl LoadReport {
         self.test_cases().iter().all(|case| case.failure.is_none())
     }
 
-    /// JUnit's XML: one test case for the results, one for the clean-up and one for each
+    /// The XML of `JUnit`: one test case for the results, one for the clean-up and one for each
     /// requirement.
     pub(crate) fn junit(&self) -> String {
         let file = JunitFile {

@@ -1,5 +1,5 @@
 //! The report of a load test: one model with a JSON form, a text for the terminal, a page
-//! (`templates/load_report.html`) and JUnit's XML (`templates/junit.xml`).
+//! (`templates/load_report.html`) and the XML of `JUnit` (`templates/junit.xml`).
 
 mod chart;
 mod comparison;

@@ -7,17 +7,20 @@ use std::str::FromStr;
 use super::measure::{MEASURES, Measure, Source};
 use super::model::{LoadReport, RequirementResult};
 
+/// Whether an operator allows this order of the measured value and the bound.
+type IsMet = fn(Ordering) -> bool;
+
 /// What a run must show, such as `p99<2s`.
 #[derive(Debug, Clone)]
 pub(crate) struct Requirement {
     text: String,
     measure: &'static Measure,
-    is_met: fn(Ordering) -> bool,
+    is_met: IsMet,
     bound: f64,
 }
 
 /// The longer operator first, where one begins with the other.
-const OPERATORS: [(&str, fn(Ordering) -> bool); 5] = [
+const OPERATORS: [(&str, IsMet); 5] = [
     ("<=", Ordering::is_le),
     (">=", Ordering::is_ge),
     ("<", Ordering::is_lt),

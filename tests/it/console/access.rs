@@ -112,7 +112,7 @@ async fn the_link_works_once() {
     let next = second.header("location").expect("a page");
     let refused = console.client.raw("GET", next, b"", &[]).await;
     assert_eq!(refused.status, 401);
-    for part in ["This link was already used", "end the console at once"] {
+    for part in ["This link was already used", "stop the console at once"] {
         assert!(refused.text.contains(part), "{}", refused.text);
     }
     // The browser that opened it sends its cookie only to `/console`.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use usher::aws::SignInResult;
 
+use self::actions::ACTIONS;
 use super::Console;
 use super::actions::{HOSTILE, escaped};
 use crate::api::client::Answer;
@@ -15,6 +16,7 @@ use crate::faults::Fault;
 use crate::world::World;
 
 const PASSWORD: &str = "A-passw0rd";
+
 /// A confirmed user who was never provisioned: their `sub`.
 async fn confirmed_user(world: &World, name: &str, more: &[(&str, &str)]) -> String {
     let sub = new_user(world, name, more).await;

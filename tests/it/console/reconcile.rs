@@ -162,7 +162,8 @@ async fn a_stopped_run_loses_nobody() {
         .world
         .large_pool
         .read(|contents| assert_eq!(contents.profiles.len(), 300));
-    assert_eq!(console.audit().len(), 4);
+    // Two lines for each run, and one for the stop.
+    assert_eq!(console.audit().len(), 5);
 }
 
 #[tokio::test]

@@ -169,7 +169,7 @@ async fn a_pool_that_is_not_allowed_is_refused_before_any_call() {
             ],
             "--require p99<2s: only profiles show it, and profiles.enabled is false",
         ),
-        (vec!["--duplicates", "5"], "with a percent sign"),
+        (vec!["--duplicates", "5"], "must have a percent sign"),
         (vec!["--worker", "localhost"], "http://HOST:PORT"),
         (vec!["--attribute", "sub=1"], "each user's own"),
         (

@@ -229,7 +229,10 @@ mod tests {
             .expect("written");
         drop(results);
         let late = ResultsFile::open(&path, &pool("a_1"), &past).expect_err("written to");
-        assert!(format!("{late:#}").contains("meanwhile"), "{late:#}");
+        assert!(
+            format!("{late:#}").contains("another run has changed it"),
+            "{late:#}"
+        );
         let wrong = PastResults::read(&path, &pool("b_1"))
             .err()
             .expect("another pool");

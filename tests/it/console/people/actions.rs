@@ -10,7 +10,7 @@ use super::{confirmed_user, offer_of, open};
 use crate::console::{FORM, encoded};
 use crate::world::World;
 
-const ACTIONS: [&str; 7] = [
+pub(super) const ACTIONS: [&str; 7] = [
     "provision",
     "add-to-group",
     "remove-from-group",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::REPLAY_ALL;
+use super::{REPLAY_ALL, counts};
 use crate::dead_letters::dead_letter;
 use crate::world::{TestUser, World};
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::counts;
 use crate::dead_letters::{audited, dead_letter, objects};
 use crate::world::World;
 
