@@ -64,8 +64,8 @@ fn text(view: &RequestView) -> String {
     let transitions = view.transitions.iter();
     rows.extend(transitions.map(|it| [it.status.to_lowercase(), describe(it)]));
     let last = view.transitions.last();
-    let letter = last.and_then(|last| last.message_id.as_deref());
-    let next = letter.map(|id| format!("next: usher dead-letters show {}", short_id(id)));
+    let dead_letter = last.and_then(|last| last.message_id.as_deref());
+    let next = dead_letter.map(|id| format!("next: usher dead-letters show {}", short_id(id)));
     table(&rows, usize::MAX) + &next.unwrap_or_default()
 }
 

@@ -1,6 +1,6 @@
 //! Records what becomes of a queued admin command, and reads it.
 //!
-//! Whoever queues a command writes after the send, so a command that could not be sent leaves no
+//! The sender of a command writes after the send, so a command that could not be sent leaves no
 //! item. A worker may be faster, and its result stays. A write that fails is logged and changes
 //! nothing else: the next one makes the item if there is none.
 

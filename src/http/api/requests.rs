@@ -62,7 +62,7 @@ fn lookup_problem(error: RequestLookupError) -> Problem {
         ),
         RequestLookupError::Off => not_found(
             "requests_off",
-            "this service keeps no state of requests: admin.requests_table is not set",
+            "this service keeps no requests: admin.requests_table is not set",
         ),
         RequestLookupError::Failed(failure) => {
             tracing::warn!(error = %failure, "API look-up of a request failed");
