@@ -30,7 +30,7 @@ const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 // The type of a property, and the text that CloudFormation takes for its value.
 function typed(name, { Type, AllowedValues, Description }) {
   if (/List/.test(Type) || /comma-separated/.test(Description)) {
-    return { type: 'string[]', text: (value) => `Fn.join(",", ${value})` };
+    return { type: 'string[]', text: (value) => `${value}.length > 0 ? Fn.join(",", ${value}) : ""` };
   }
   if (Type === 'Number' || AllowedValues?.every((value) => /^\d+$/.test(value))) {
     return { type: 'number', text: (value) => `Tokenization.stringifyNumber(${value})` };

@@ -128,9 +128,12 @@ async fn provision(
             performed
                 .with_outcome(&outcome)
                 .audit(&command, CommandStage::Completed);
-            let requests = provisioner.requests();
-            let id = &dead_letter.message.id;
-            requests.record_result(&command, &outcome, id).await;
+            // With that reason the dead letter stays as it is, and so does the request.
+            if !matches!(&outcome, Outcome::Rejected(it) if it.reason == Reason::ForeignPool) {
+                let requests = provisioner.requests();
+                let id = &dead_letter.message.id;
+                requests.record_result(&command, &outcome, id).await;
+            }
             outcome
         }
         // Only a worker can run a reconcile.

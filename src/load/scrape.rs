@@ -65,7 +65,8 @@ impl MetricsScraper {
             calls: None,
             throttled: None,
         };
-        if self.0.iter().all(|worker| worker.increases.is_none()) {
+        // The sum of some workers is not that of all.
+        if self.0.iter().any(|worker| worker.increases.is_none()) {
             return Some(unknown);
         }
         let messages = self.settled();
@@ -180,7 +181,7 @@ usher_quota_throttled_total{category="user_update"} 1
     }
 
     #[test]
-    fn figures_are_unknown_until_a_worker_has_answered_twice() {
+    fn figures_are_unknown_until_each_worker_has_answered_twice() {
         let url: Url = "http://127.0.0.1:1/metrics".parse().expect("a URL");
         let mut workers = MetricsScraper::new(vec![url.clone(), url]);
         workers.0[0].record_failure("refused");
@@ -192,6 +193,10 @@ usher_quota_throttled_total{category="user_update"} 1
         assert_eq!(workers.throttled(), Some(0));
         assert_eq!(workers.totals().expect("asked").throttled, None);
         workers.0[1].record(counters(parse_samples(FIRST)));
+        assert_eq!(workers.totals().expect("asked").throttled, None);
+        for _ in 0..2 {
+            workers.0[0].record(counters(parse_samples(FIRST)));
+        }
         let totals = workers.totals().expect("asked");
         assert_eq!(totals.messages, Some(0));
         assert_eq!(totals.throttled, Some(BTreeMap::new()));

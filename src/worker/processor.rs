@@ -144,7 +144,19 @@ impl Processor {
         match disposition {
             Disposition::Settle(outcome) => {
                 report::record_settled(&delivery, &outcome);
+                let queued = match &delivery.event {
+                    Ok(Event::AdminCommand(command)) => {
+                        Some((command.clone(), delivery.message.id.clone()))
+                    }
+                    _ => None,
+                };
                 self.settler.settle(delivery, guard, &outcome).await;
+                // After the message is settled, since a table that does not answer must not
+                // make a command run again.
+                if let Some((command, id)) = queued {
+                    let requests = self.provisioner.requests();
+                    requests.record_result(&command, &outcome, &id).await;
+                }
                 let count = match outcome {
                     Outcome::Blocked(_) => &self.counts.released,
                     _ => &self.counts.settled,
@@ -264,9 +276,6 @@ impl Processor {
                             |result| result.with_outcome(&outcome),
                         );
                         result.audit(command, CommandStage::Completed);
-                        let requests = self.provisioner.requests();
-                        let id = &delivery.message.id;
-                        requests.record_result(command, &outcome, id).await;
                     }
                     if let Some(held) = held.filter(|_| proves_recovery) {
                         held.record_recovery();

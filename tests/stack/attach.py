@@ -57,7 +57,7 @@ def attaches(function):
         own = environment({})
         done = usher(own, "trigger", "attach", "--pool", full, "--function-arn", function,
                      "--custom-message", "--yes", "--backup", "before.json")
-        equal((done.returncode, "settings checked, unchanged" in done.stdout), (0, True))
+        equal((done.returncode, "all other settings are unchanged" in done.stdout), (0, True))
         after = described()
         equal(after.pop("LambdaConfig"), {
             "PreSignUp": other, "PostAuthentication": other,

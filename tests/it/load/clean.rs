@@ -180,7 +180,8 @@ async fn a_run_stopped_while_creating_users_removes_them() {
     .await;
     process.signal(Signal::INT);
     assert_eq!(process.exit().await.code(), Some(1), "{}", process.log());
-    assert!(process.log().contains("stopped before anything was sent"));
+    let log = process.log();
+    assert!(log.contains("stopped before anything was sent"), "{log}");
     world.assert_only(&others).await;
 }
 
