@@ -75,7 +75,7 @@ impl Layers {
     pub(crate) fn file_or_text(self, file: Option<&Path>, text: Option<&OsStr>) -> Self {
         let text = match (file, text) {
             (None, None) => return self,
-            (Some(path), None) => return self.file(path),
+            (Some(path), None) => return self.file_of(FILE_VARIABLE, path),
             (None, Some(text)) => text.to_str().ok_or_else(|| "must be Unicode".to_owned()),
             (Some(_), Some(_)) => Err(format!(
                 "is set together with {FILE_VARIABLE}: unset one of them"
@@ -84,13 +84,18 @@ impl Layers {
         self.document(TEXT_VARIABLE, &format!("environment {TEXT_VARIABLE}"), text)
     }
 
-    /// Adds a file as a layer. A file that cannot be read or parsed is a violation.
+    /// Adds the file of `--config` as a layer. A file that cannot be read or parsed is a
+    /// violation.
     #[must_use]
     pub fn file(self, path: &Path) -> Self {
+        self.file_of("--config", path)
+    }
+
+    fn file_of(self, option: &str, path: &Path) -> Self {
         let text =
             std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"));
         let name = format!("file {}", path.display());
-        self.document("--config or USHER_CONFIG", &name, text)
+        self.document(option, &name, text)
     }
 
     /// Adds a TOML text, or the violation of its `option`.

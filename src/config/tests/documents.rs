@@ -115,3 +115,18 @@ fn a_text_that_is_not_unicode_is_a_violation() {
     let layers = layers(&[]).file_or_text(None, Some(text));
     assert_eq!(violations(&layers), ["USHER_CONFIG_TOML"]);
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_what_names_it() {
+    let path = Path::new("/nonexistent/usher.toml");
+    for (layers, named) in [
+        (layers(&[]).file(path), "--config (file /nonexistent"),
+        (
+            layers(&[]).file_or_text(Some(path), None),
+            "USHER_CONFIG (file /nonexistent",
+        ),
+    ] {
+        let found = errors(&layers);
+        assert!(found.contains(named), "{named}: {found}");
+    }
+}
