@@ -1,6 +1,7 @@
 """usher trigger attach, on a pool with every setting that it could lose."""
 
-from made import ACCOUNT, REGION, check, cognito, environment, equal, usher
+from made import ACCOUNT, REGION, cognito, environment, usher
+from run_checks import check, equal
 
 
 def attaches(function):

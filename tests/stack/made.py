@@ -8,48 +8,19 @@ import os
 import signal
 import socket
 import subprocess
-import time
-import traceback
 import zipfile
 from pathlib import Path
 
 import boto3
 from botocore.config import Config
 
+from run_checks import equal
+
 PROJECT = Path(os.environ["STACK_PROJECT"])
 BIN = Path(os.environ["STACK_BIN"]).resolve()
 WORK = Path(os.environ["STACK_WORK"])
 TEMPLATE = PROJECT / "deploy/template.yaml"
 ACCOUNT, REGION = "123456789012", "us-east-1"
-results = {"passed": 0, "failed": 0}
-
-
-def check(name):
-    """Runs the function it decorates at once: a failure ends nothing by itself."""
-
-    def run(body):
-        began = time.monotonic()
-        try:
-            body()
-            results["passed"] += 1
-            print(f"ok    {name} ({time.monotonic() - began:.1f}s)", flush=True)
-        except Exception:
-            results["failed"] += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
-
-    return run
-
-
-def equal(left, right):
-    assert left == right, f"\n{left!r}\n is not\n{right!r}"
-
-
-def until(what, probe, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
-    return found
 
 
 def client(service):

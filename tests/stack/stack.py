@@ -9,10 +9,11 @@ from pathlib import Path
 from attach import attaches
 from lambda_api import RuntimeApi
 from made import (
-    ACCOUNT, BIN, PROJECT, REGION, TEMPLATE, WORK, Process, Stack, check, cloudwatch, cognito,
-    dynamodb, ec2, ecs, environment, equal, groups_of, iam, is_provisioned, lambdas, make_table,
-    own_group, pool, profile_of, results, running, sign_up, sns, sqs, until, usher, waiting,
+    ACCOUNT, BIN, PROJECT, REGION, TEMPLATE, WORK, Process, Stack, cloudwatch, cognito, dynamodb, ec2,
+    ecs, environment, groups_of, iam, is_provisioned, lambdas, make_table, own_group, pool, profile_of,
+    running, sign_up, sns, sqs, usher, waiting,
 )
+from run_checks import check, end, equal, summary, until
 from taken_up import take_up
 
 RECONCILE = '{"usher": 1, "command": "Reconcile", "includeFederated": true}'
@@ -310,5 +311,5 @@ for child in running:
     if child.poll() is None:
         child.kill()
         child.wait()
-(WORK / "summary").write_text("{passed} passed, {failed} failed\n".format(**results))
-sys.exit(1 if results["failed"] else 0)
+(WORK / "summary").write_text(f"{summary()}\n")
+end()

@@ -3,9 +3,10 @@
 import json
 
 from made import (
-    ACCOUNT, BIN, PROJECT, REGION, Process, Stack, app, archive, check, cloudwatch, ecs,
-    environment, equal, iam, is_provisioned, lambdas, logs, own_group, sign_up, sqs, ssm, until, usher,
+    ACCOUNT, BIN, PROJECT, REGION, Process, Stack, app, archive, cloudwatch, ecs, environment, iam,
+    is_provisioned, lambdas, logs, own_group, sign_up, sqs, ssm, usher,
 )
+from run_checks import check, equal, until
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-4000-8000-000000000001"
 

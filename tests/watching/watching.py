@@ -9,49 +9,19 @@ import socket
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
+from run_checks import check, end, results, summary, until
 
 USHER, PROJECT, WORK = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 DASHBOARD = json.loads((PROJECT / "deploy/grafana/usher.json").read_text())
-results = {"passed": 0, "failed": 0}
 opener = build_opener(ProxyHandler({}))
 running = []
-
-
-def check(name):
-    """Runs the function that it decorates at once."""
-
-    def run(body):
-        began = time.monotonic()
-        try:
-            body()
-            results["passed"] += 1
-            print(f"ok    {name} ({time.monotonic() - began:.1f}s)", flush=True)
-        except Exception:
-            results["failed"] += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
-
-    return run
-
-
-def until(what, probe, seconds=60):
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if found := probe():
-                return found
-        except (URLError, OSError, json.JSONDecodeError):
-            pass
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
 
 
 def start(name, *command, **variables):
@@ -127,7 +97,9 @@ class Dev:
             USHER_QUEUE__WAIT="1s",
         )
         out = WORK / f"{name}.out"
-        self.at = until("usher dev is up", lambda: json.loads(out.read_text()))
+        self.at = until(
+            "usher dev is up", lambda: json.loads(out.read_text()), retry_on=json.JSONDecodeError
+        )
 
     def call(self, target, **body):
         headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0"}
@@ -171,7 +143,11 @@ class Prometheus:
             "prometheus", "prometheus", f"--config.file={WORK}/prometheus.yaml",
             f"--storage.tsdb.path={WORK}/data", f"--web.listen-address={self.url[7:]}",
         )
-        until("Prometheus is ready", lambda: opener.open(f"{self.url}/-/ready", timeout=10))
+        until(
+            "Prometheus is ready",
+            lambda: opener.open(f"{self.url}/-/ready", timeout=10),
+            retry_on=OSError,
+        )
 
     def read(self, dev):
         """Replaces the targets: a file that is moved is never half written."""
@@ -193,10 +169,10 @@ class Prometheus:
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     def fires(self, alert):
-        until(f"{alert} fires", lambda: alert in self.firing())
+        until(f"{alert} fires", lambda: alert in self.firing(), retry_on=OSError)
 
     def ends(self, *alerts):
-        until(f"{alerts} end", lambda: not self.firing() & set(alerts))
+        until(f"{alerts} end", lambda: not self.firing() & set(alerts), retry_on=OSError)
 
 
 prometheus = Prometheus()
@@ -294,5 +270,5 @@ for child in running:
 if results["failed"]:
     for log in sorted(WORK.glob("*.log")):
         print(f"--- {log.name}", *log.read_text().splitlines()[-30:], sep="\n")
-print("{passed} passed, {failed} failed".format(**results))
-sys.exit(1 if results["failed"] else 0)
+print(summary())
+end()
