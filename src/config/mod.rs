@@ -385,7 +385,7 @@ pub fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The log filter in `RUST_LOG`, in the syntax of the tracing crates.
+/// The log filter in `RUST_LOG`: levels and `TARGET=LEVEL`, separated by commas.
 pub fn log_filter() -> Option<String> {
     std::env::var("RUST_LOG")
         .ok()

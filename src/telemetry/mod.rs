@@ -21,10 +21,10 @@ use std::io::{self, IsTerminal};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum LogFormat {
 const DEFAULT_FILTER: &str = "warn,aws_config=error,usher=info";
 /// No filter removes lines of this target.
 const AUDIT_TARGET: &str = "usher::audit";
+/// Nor the line about a filter that is not understood.
+const FILTER_TARGET: &str = "usher::log_filter";
 
 /// Exports spans until it is flushed. The default exports nothing.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ impl TraceExporter {
 pub struct LogOptions<A> {
     /// Without one, lines are text on a terminal and JSON elsewhere.
     pub format: Option<LogFormat>,
-    /// In the syntax of the tracing crates.
+    /// Levels and `TARGET=LEVEL`, separated by commas.
     pub filter: Option<String>,
     /// Whether text is coloured.
     pub colors: bool,
@@ -122,8 +124,8 @@ fn subscribe<W, A>(
     // Audit lines are always on. Spans are on only if they are exported.
     let spans = if traces.is_some() { "info" } else { "off" };
     let target = spans::SPAN_TARGET;
-    let filter = format!("{filter},{AUDIT_TARGET}=info,{target}={spans}");
-    let filter = EnvFilter::builder().parse_lossy(filter);
+    let filter = format!("{filter},{AUDIT_TARGET}=info,{FILTER_TARGET}=warn,{target}={spans}");
+    let (filter, ignored) = parse_filter(&filter);
     // If standard error is closed, only log lines may be lost: the layer's message about a
     // failed write would panic.
     let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
@@ -158,6 +160,27 @@ fn subscribe<W, A>(
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked");
     }));
+    if !ignored.is_empty() {
+        // A value in brackets may be personal.
+        let ignored = ignored
+            .iter()
+            .map(|it| it.split('[').next().unwrap_or_default());
+        tracing::warn!(
+            target: FILTER_TARGET,
+            ignored = ignored.collect::<Vec<_>>().join(","),
+            "parts of RUST_LOG are ignored: write LEVEL or TARGET=LEVEL, separated by commas"
+        );
+    }
+}
+
+/// The filter, and the parts that are ignored: those that are not understood, and those with
+/// fields or spans in brackets, which could switch audit lines off. Of two parts for the same
+/// target the last one counts.
+fn parse_filter(text: &str) -> (Targets, Vec<&str>) {
+    let parts = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+    let is_valid = |it: &&str| !it.contains('[') && it.parse::<Targets>().is_ok();
+    let (valid, ignored): (Vec<_>, Vec<_>) = parts.partition(is_valid);
+    (valid.join(",").parse().unwrap_or_default(), ignored)
 }
 
 fn is_audit_line(line: &Metadata<'_>) -> bool {
@@ -172,4 +195,34 @@ fn is_safe(line: &Metadata<'_>) -> bool {
         return false;
     }
     (*line.level() <= Level::INFO && !is_refusal) || line.target().starts_with("usher")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_two_levels_for_a_target_counts() {
+        let (filter, ignored) =
+            parse_filter("warn, usher=info,,usher::audit=off,usher::audit=info");
+        assert!(ignored.is_empty(), "{ignored:?}");
+        for (target, level, is_enabled) in [
+            ("usher::worker", Level::INFO, true),
+            ("usher::worker", Level::DEBUG, false),
+            ("usher::audit", Level::INFO, true),
+            ("hyper", Level::WARN, true),
+            ("hyper", Level::INFO, false),
+        ] {
+            let enabled = filter.would_enable(target, &level);
+            assert_eq!(enabled, is_enabled, "{target} {level}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_filter_with_fields_or_other_words_are_ignored() {
+        let (filter, ignored) = parse_filter("usher=debug,usher::audit[{action}]=off,usher=loud");
+        assert_eq!(ignored, ["usher::audit[{action}]=off", "usher=loud"]);
+        assert!(filter.would_enable("usher", &Level::DEBUG));
+        assert!(!filter.would_enable("hyper", &Level::ERROR));
+    }
 }

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use tokio::task::JoinSet;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 /// `USHER_SEED=1234` selects that seed, `USHER_SEEDS=200` as many random ones. Without
 /// either, the first `fixed` seeds are used each time.
@@ -10,8 +14,11 @@ pub(crate) fn seeds(fixed: u64) -> Vec<u64> {
     let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     if let Some(seed) = number("USHER_SEED") {
         // The log of one run, if `RUST_LOG` asks for it.
-        let filter = tracing_subscriber::EnvFilter::from_default_env();
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).try_init();
+        let filter = std::env::var("RUST_LOG")
+            .ok()
+            .and_then(|it| it.parse().ok());
+        let filter: Targets = filter.unwrap_or_default();
+        let _ = registry().with(fmt::layer()).with(filter).try_init();
         return vec![seed];
     }
     match number("USHER_SEEDS") {
