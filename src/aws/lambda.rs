@@ -1,14 +1,12 @@
 //! The SDK's settings in a Lambda, only from the environment.
 //!
 //! The SDK's own loader also tries profile files, SSO, STS and the metadata of EC2. No function
-//! has any of them, and they are a fifth of the program. Credentials are variables, or with
-//! `SnapStart` an address (`AWS_CONTAINER_CREDENTIALS_FULL_URI`).
+//! has any of them, and they are a fifth of the program. Lambda sets the credentials as variables.
+//! Only `SnapStart` uses an address instead, and it takes no archive of an OS-only runtime.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
 
-use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 
@@ -23,11 +21,7 @@ impl Aws {
     /// # Errors
     /// `NoRegion::InLambda`
     pub fn in_lambda(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NoRegion> {
-        let credentials = CredentialsProviderChain::first_try(
-            "Environment",
-            EnvironmentVariableCredentialsProvider::new(),
-        )
-        .or_else("EcsContainer", EcsCredentialsProvider::builder().build());
+        let credentials = EnvironmentVariableCredentialsProvider::new();
         let sdk = settings(variable)
             .ok_or(NoRegion::InLambda)?
             .into_builder()
