@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::target::{NO_POOL, pool_id};
 use super::{
     CommandStatus, Global, MissingSetting, Usage, arguments, plural, progress_bar, status_line,
+    time as show_time,
 };
 use crate::app::Services;
 use crate::config::{Config, Required, is_index_name, parse_time};
@@ -76,6 +77,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> anyhow::Result<Co
     } else {
         Checkpoint::open(&options.checkpoint)?
     };
+    if let Some(since) = options.since {
+        status_line(&format!("users created since {}", show_time(since)));
+    }
     let services = Services::from_environment(config).await?;
     let config = &services.config;
     check_owner(options, config)?;

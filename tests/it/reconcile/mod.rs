@@ -303,6 +303,7 @@ async fn limit_since_and_include_federated_select_users() {
     // user-0 was created at midnight, and each next user one second later.
     let since = ["--since", "2026-08-01T02:00:00Z", "--restart"];
     let (_, _, errors) = world.reconcile(folder.path(), &since).await;
+    assert!(errors.contains("since 2026-08-01 02:00 UTC\n"), "{errors}");
     let young: BTreeSet<String> = (7200..10_000).map(name).collect();
     let queued: BTreeSet<String> = world.take_queued().await.into_keys().collect();
     let expected: BTreeSet<String> = lacking.profile.intersection(&young).cloned().collect();
