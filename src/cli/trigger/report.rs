@@ -45,6 +45,15 @@ impl Verb {
         }
     }
 
+    /// The name in audit lines.
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Attach => "attach",
+            Self::Detach => "detach",
+            Self::Restore { .. } => "restore",
+        }
+    }
+
     fn nothing_to_do(&self) -> String {
         match self {
             Self::Attach => "already attached; nothing changed".to_owned(),
@@ -82,7 +91,7 @@ pub(super) fn audit(actor: &str, pool: &PoolId, report: &TriggerReport) {
     for change in &report.changes {
         tracing::info!(
             target: "usher::audit",
-            action = "attach",
+            action = report.verb.action(),
             actor,
             pool.id = pool.as_str(),
             trigger = change.trigger.as_str(),
@@ -94,7 +103,7 @@ pub(super) fn audit(actor: &str, pool: &PoolId, report: &TriggerReport) {
     for difference in &report.settings {
         tracing::info!(
             target: "usher::audit",
-            action = "attach",
+            action = report.verb.action(),
             actor,
             pool.id = pool.as_str(),
             setting = difference.setting.as_str(),

@@ -222,6 +222,7 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
         .trigger("detach", &["--function-arn", USHER, "--yes"])
         .await;
     assert_eq!(status, Some(0), "{error}");
+    assert!(error.contains(r#""action":"detach""#), "{error}");
     let triggers = fixture.read().await.triggers();
     assert!(!triggers.contains_key("PostConfirmation"), "{triggers:?}");
     assert_eq!(triggers["PreSignUp"], OTHER);
@@ -233,6 +234,7 @@ async fn another_functions_trigger_needs_replace_and_stays_at_detach() {
         .trigger("restore", &[&back[..], &["--discard-changes"]].concat())
         .await;
     assert_eq!(status, Some(0), "{error}");
+    assert!(error.contains(r#""action":"restore""#), "{error}");
     assert_eq!(fixture.read().await.triggers()["PostConfirmation"], OTHER);
 }
 
