@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Rejects what is neither a table name, by the rule of index names, nor an ARN.
+    /// Accepts an ARN or a table name, which follows the rule of index names.
     pub(super) fn check_table_name(&mut self, key: &str, name: &str) {
         let is_arn = name.starts_with("arn:") && !name.contains(char::is_whitespace);
         if !is_index_name(name) && !is_arn {

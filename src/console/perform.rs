@@ -60,7 +60,7 @@ pub(super) async fn act(
     let person = Person::read(&console, &caller, &pool, &sub, searches).await?;
     let path = person.path();
     let id = form.get("action");
-    // The first request may have done it: then it is no longer possible.
+    // If an earlier request did it, the plan below would fail.
     let is_done = || Redirect::to(&format!("{path}?result={id}")).into_response();
     if console.actions.result(id, &path).is_some() {
         return Ok(is_done());

@@ -24,7 +24,7 @@ mod issuer;
 mod move_tasks;
 mod readback;
 #[cfg(test)]
-mod request_log;
+mod request_log_tests;
 mod running;
 mod sign_ups;
 mod sqs;

@@ -71,7 +71,7 @@ impl Provisioner {
         Self { requests, ..self }
     }
 
-    /// Where whoever queues or settles an admin command records it.
+    /// Records each admin command when it is queued and when it is settled.
     pub(crate) fn requests(&self) -> &RequestLog {
         &self.requests
     }

@@ -55,9 +55,9 @@ pub(crate) struct RequestTransition {
 
 #[derive(Debug)]
 pub(crate) enum RequestLookupError {
-    /// There is no table of requests.
+    /// The table of requests is not configured.
     Off,
-    /// There is no such request: never queued, too old, or of another user pool.
+    /// The request was never queued, is too old, or belongs to another user pool.
     NotFound,
     Failed(Failure),
 }

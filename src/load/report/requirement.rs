@@ -84,7 +84,7 @@ impl Requirement {
 }
 
 impl LoadReport {
-    /// Compares the run with what is required of it.
+    /// Adds the result of each requirement.
     pub(crate) fn with_requirements(mut self, requirements: &[Requirement]) -> Self {
         self.requirements = requirements.iter().map(|it| it.result(&self)).collect();
         self
