@@ -39,7 +39,7 @@ fn the_measured_figures_are_those_of_the_benchmark() {
         ("usher", 5, "takes # calls in a backlog"),
         ("usher", 4, "# MiB of its 512"),
         ("usher", 3, "takes # ms of processor time"),
-        ("usher-trigger", 4, "takes # ms, of which"),
+        ("usher-trigger", 4, "takes # ms, billed"),
         ("usher-trigger", 5, "# MiB of its 256"),
     ] {
         let start = format!("| {program} |");

@@ -130,6 +130,7 @@ impl World {
         assert_eq!(self.profiles().await.len(), 2, "profiles of the other");
         assert_eq!(self.members("EVERYONE").await, [other.name.as_str()]);
         let everything = self.everything().await;
+        // No name is all hexadecimal digits, which a random UUID could hold.
         for secret in [
             &user.name,
             &user.sub,
@@ -162,9 +163,9 @@ fn has_arrived(stage: &AtomicU32) -> bool {
 #[tokio::test]
 async fn all_of_one_user_goes_and_nothing_of_others() {
     let world = World::new().await;
-    let ada = world.known_person("ada-lovelace").await;
+    let zora = world.known_person("zora-lovelace").await;
     let bob = world.known_person("bob").await;
-    let mut command = world.forget_command(&[&ada.sub, "--yes"]);
+    let mut command = world.forget_command(&[&zora.sub, "--yes"]);
     command.env("RUST_LOG", "trace");
     let (status, stdout, errors) = finished(command).await;
     assert_eq!(status, Some(0), "{stdout}{errors}");
@@ -172,9 +173,9 @@ async fn all_of_one_user_goes_and_nothing_of_others() {
         stdout.starts_with("deleted: user, 2 profiles, 2 dead letters\n"),
         "{stdout}"
     );
-    let end = format!("nothing of {} is left\n", ada.sub);
+    let end = format!("nothing of {} is left\n", zora.sub);
     assert!(stdout.ends_with(&end), "{stdout}");
-    for secret in ["ada-lovelace", "mail.example"] {
+    for secret in ["zora-lovelace", "mail.example"] {
         let logged = format!("{stdout}{errors}").to_lowercase();
         assert!(!logged.contains(secret), "{secret} in {logged}");
     }
@@ -195,24 +196,24 @@ async fn all_of_one_user_goes_and_nothing_of_others() {
             "{line}"
         );
     }
-    world.assert_forgotten(&ada, &bob).await;
+    world.assert_forgotten(&zora, &bob).await;
 }
 
 #[tokio::test]
 async fn a_dry_run_shows_all_and_changes_nothing() {
     let world = World::new().await;
-    let ada = world.known_person("ada").await;
-    world.send(ada.event.to_string()).await;
+    let zora = world.known_person("zora").await;
+    world.send(zora.event.to_string()).await;
     let changes = || CHANGES.map(|operation| world.faults.calls(operation));
     let before = changes();
-    let (status, stdout, errors) = finished(world.forget_command(&[&ada.sub, "--dry-run"])).await;
+    let (status, stdout, errors) = finished(world.forget_command(&[&zora.sub, "--dry-run"])).await;
     assert_eq!(status, Some(0), "{errors}");
     let lines: Vec<&str> = stdout.lines().collect();
     let plan = "dry run: would delete user, 2 profiles, 2 dead letters";
     assert_eq!(lines, ["on the queue: 1 message", plan]);
     assert_eq!(changes(), before);
     assert_eq!(world.queue.receive(10).await.expect("received").len(), 1);
-    let json = [&ada.sub, "--dry-run", "-o", "json"];
+    let json = [&zora.sub, "--dry-run", "-o", "json"];
     let (_, stdout, _) = finished(world.forget_command(&json)).await;
     let report: Value = serde_json::from_str(&stdout).expect("an object");
     assert_eq!(report["status"], "dry_run", "{report}");
@@ -225,16 +226,16 @@ async fn a_dry_run_shows_all_and_changes_nothing() {
 #[tokio::test]
 async fn keep_user_leaves_only_the_user_in_the_pool() {
     let world = World::new().await;
-    let ada = world.known_person("ada").await;
-    let (status, stdout, errors) = world.forget(&ada.sub, &["--keep-user"]).await;
+    let zora = world.known_person("zora").await;
+    let (status, stdout, errors) = world.forget(&zora.sub, &["--keep-user"]).await;
     assert_eq!(status, Some(0), "{stdout}{errors}");
     assert!(
         stdout.starts_with("deleted: 2 profiles, 2 dead letters\n"),
         "{stdout}"
     );
     let users = world.sandbox.users(&world.pool.id).await.expect("users");
-    assert_eq!(users.get("ada"), Some(&ada.sub));
-    assert_eq!(world.members("EVERYONE").await, ["ada"]);
+    assert_eq!(users.get("zora"), Some(&zora.sub));
+    assert_eq!(world.members("EVERYONE").await, ["zora"]);
     assert!(world.profiles().await.is_empty());
     assert!(world.read_dead_letters().await.is_empty());
 }
@@ -253,7 +254,7 @@ async fn a_run_that_is_killed_anywhere_is_run_again() {
 /// False if the run ended before that change.
 async fn killed_at(kill_at: u32) -> bool {
     let world = World::new().await;
-    let ada = world.known_person("ada").await;
+    let zora = world.known_person("zora").await;
     let bob = world.known_person("bob").await;
     let (mut changes, stage) = (0, Arc::new(AtomicU32::new(0)));
     let arrived = Arc::clone(&stage);
@@ -265,7 +266,7 @@ async fn killed_at(kill_at: u32) -> bool {
         arrived.fetch_add(1, Ordering::SeqCst);
         Some(Fault::Hang(crate::world::PATIENCE))
     });
-    let command = world.forget_command(&[&ada.sub, "--yes"]);
+    let command = world.forget_command(&[&zora.sub, "--yes"]);
     let mut process = Process::start(command);
     let is_killed = tokio::select! {
         () = eventually("the change", || async { has_arrived(&stage) }) => true,
@@ -279,18 +280,18 @@ async fn killed_at(kill_at: u32) -> bool {
         process.exit().await;
     }
     world.faults.clear();
-    let (status, stdout, errors) = world.forget(&ada.sub, &[]).await;
+    let (status, stdout, errors) = world.forget(&zora.sub, &[]).await;
     assert_eq!(status, Some(0), "{kill_at}: {stdout}{errors}");
-    world.assert_forgotten(&ada, &bob).await;
+    world.assert_forgotten(&zora, &bob).await;
     is_killed
 }
 
 #[tokio::test]
 async fn a_dead_letter_that_comes_after_the_deletion_is_found() {
     let world = World::new().await;
-    let ada = world.person("ada").await;
-    world.send(ada.event.to_string()).await;
-    let command = world.forget_command(&[&ada.sub, "--yes"]);
+    let zora = world.person("zora").await;
+    world.send(zora.event.to_string()).await;
+    let command = world.forget_command(&[&zora.sub, "--yes"]);
     let forget = tokio::spawn(finished(command));
     eventually("the user is deleted", || async {
         world.faults.calls("AdminDeleteUser") > 0
@@ -304,15 +305,15 @@ async fn a_dead_letter_that_comes_after_the_deletion_is_found() {
         "{stdout}"
     );
     world.assert_queue_empty().await;
-    assert!(!world.everything().await.contains(&ada.sub));
+    assert!(!world.everything().await.contains(&zora.sub));
 }
 
 #[tokio::test]
 async fn a_stop_while_it_waits_for_the_queue_is_a_failure() {
     let world = World::new().await;
-    let ada = world.person("ada").await;
-    world.send(ada.event.to_string()).await;
-    let mut process = Process::start(world.forget_command(&[&ada.sub, "--yes"]));
+    let zora = world.person("zora").await;
+    world.send(zora.event.to_string()).await;
+    let mut process = Process::start(world.forget_command(&[&zora.sub, "--yes"]));
     eventually("the user is deleted", || async {
         world.faults.calls("AdminDeleteUser") > 0
     })
@@ -332,7 +333,7 @@ async fn a_profile_is_found_by_the_index() {
     let index = Some((INDEX, "profileOwner"));
     let made = world.sandbox.create_table_with(INDEXED, "id", index).await;
     made.expect("a table");
-    let (ada, bob) = (world.person("ada").await, world.person("bob").await);
+    let (zora, bob) = (world.person("zora").await, world.person("bob").await);
     let settings = [
         "--set",
         "profiles.table=Indexed",
@@ -340,14 +341,14 @@ async fn a_profile_is_found_by_the_index() {
         "profiles.owner_index=byOwner",
     ];
     for (user, owner) in [
-        (&ada, "ada".to_owned()),
+        (&zora, "zora".to_owned()),
         (&bob, format!("{}::bob", bob.sub)),
     ] {
         world
             .put_profile_under_another_id(user, INDEXED, &owner)
             .await;
     }
-    let (status, stdout, errors) = world.forget(&ada.sub, &settings).await;
+    let (status, stdout, errors) = world.forget(&zora.sub, &settings).await;
     assert_eq!(status, Some(0), "{stdout}{errors}");
     assert!(stdout.starts_with("deleted: user, 1 profile\n"), "{stdout}");
     assert_eq!(world.faults.calls("Scan"), 0, "the table is not read");
@@ -384,7 +385,7 @@ async fn of_an_unknown_sub_nothing_is_found() {
 #[tokio::test]
 async fn only_a_sub_and_a_confirmation_are_accepted() {
     let world = World::new().await;
-    for wrong in ["ada@mail.example", "ada", "00000000"] {
+    for wrong in ["zora@mail.example", "zora", "00000000"] {
         let (status, stdout, errors) = finished(world.forget_command(&[wrong, "--yes"])).await;
         assert_eq!((status, stdout.as_str()), (Some(2), ""), "{errors}");
         assert!(errors.contains("usher users show"), "{errors}");
@@ -398,9 +399,9 @@ async fn only_a_sub_and_a_confirmation_are_accepted() {
 #[tokio::test]
 async fn without_profiles_it_says_that_none_were_searched() {
     let world = World::new().await;
-    let ada = world.person("ada").await;
+    let zora = world.person("zora").await;
     let off = ["--set", "profiles.enabled=false"];
-    let (status, stdout, errors) = world.forget(&ada.sub, &off).await;
+    let (status, stdout, errors) = world.forget(&zora.sub, &off).await;
     assert_eq!(status, Some(0), "{stdout}{errors}");
     assert!(stdout.starts_with("deleted: user\n"), "{stdout}");
     let note = "note: profiles were not searched: profiles.enabled = false\n";
@@ -410,14 +411,14 @@ async fn without_profiles_it_says_that_none_were_searched() {
 #[tokio::test]
 async fn a_missing_permission_is_named_and_the_next_run_finishes() {
     let world = World::new().await;
-    let ada = world.known_person("ada").await;
+    let zora = world.known_person("zora").await;
     let bob = world.known_person("bob").await;
     for operation in ["ReceiveMessage", "DeleteItem", "AdminDeleteUser"] {
         world.faults.plan(move |call| {
             let denied = Fault::Error(StatusCode::BAD_REQUEST, "AccessDeniedException");
             (call.operation == operation).then_some(denied)
         });
-        let (status, stdout, errors) = world.forget(&ada.sub, &[]).await;
+        let (status, stdout, errors) = world.forget(&zora.sub, &[]).await;
         assert_eq!((status, stdout.as_str()), (Some(1), ""), "{errors}");
         for part in [operation, "AccessDenied"] {
             assert!(errors.contains(part), "{part} in {errors}");
@@ -430,7 +431,7 @@ async fn a_missing_permission_is_named_and_the_next_run_finishes() {
         assert!(errors.contains(remedy), "{errors}");
     }
     world.faults.clear();
-    let (status, stdout, errors) = world.forget(&ada.sub, &[]).await;
+    let (status, stdout, errors) = world.forget(&zora.sub, &[]).await;
     assert_eq!(status, Some(0), "{stdout}{errors}");
-    world.assert_forgotten(&ada, &bob).await;
+    world.assert_forgotten(&zora, &bob).await;
 }
