@@ -134,7 +134,6 @@ async fn readyz(State(state): State<HealthServerState>) -> Response {
 }
 
 async fn exposition(State(state): State<HealthServerState>) -> Response {
-    state.metrics.run_upkeep();
     let kind = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",

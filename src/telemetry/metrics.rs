@@ -1,5 +1,7 @@
 //! Describes all metrics, and installs their recorder.
 
+use std::sync::OnceLock;
+
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -7,6 +9,16 @@ const DURATION_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
 ];
 const RECEIVE_SIZE_BUCKETS: [f64; 11] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
+
+static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Adds recorded values to the buckets of their histograms: until then, a histogram stores
+/// each one. Does nothing if no recorder is installed.
+pub(crate) fn drain_histograms() {
+    if let Some(handle) = HANDLE.get() {
+        handle.run_upkeep();
+    }
+}
 
 /// Installs the recorder of this process and describes every metric.
 ///
@@ -35,7 +47,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     ] {
         metrics::counter!("usher_quota_throttled_total", "category" => category).absolute(0);
     }
-    Ok(handle)
+    Ok(HANDLE.get_or_init(|| handle).clone())
 }
 
 /// The kind of a metric.

@@ -1,5 +1,5 @@
-//! Bounds the memory of the metrics, whether or not they are scraped, and writes them for
-//! `CloudWatch` once a minute if configured.
+//! Once a minute: bounds the memory of the metrics, whether or not they are scraped, and writes
+//! them for `CloudWatch` if configured.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,13 +9,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::exposition::{Samples, family, increase, label, parse_samples};
+use super::metrics::drain_histograms;
 use super::{Health, emf};
 
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
-/// A histogram stores every value until its upkeep, and a full queue yields 10,000 a second.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The task that runs the upkeep of the metrics and writes the lines for `CloudWatch`.
+/// The task that drains the histograms and writes the lines for `CloudWatch`.
 pub(crate) struct MetricsReporter {
     metrics: PrometheusHandle,
     health: Health,
@@ -50,19 +49,15 @@ impl MetricsReporter {
         let mut minutes =
             tokio::time::interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut upkeep =
-            tokio::time::interval_at(Instant::now() + UPKEEP_INTERVAL, UPKEEP_INTERVAL);
-        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let stopped = tokio::select! {
                 biased;
                 () = stop.cancelled() => true,
                 _ = minutes.tick() => false,
-                _ = upkeep.tick() => {
-                    self.metrics.run_upkeep();
-                    continue;
-                }
             };
+            // A worker drains them after some messages. This is for calls of no message:
+            // reconcile, console, HTTP API.
+            drain_histograms();
             if let Some(cloudwatch) = &mut self.cloudwatch {
                 let not_ready = (!stopped).then(|| !self.health.unready_reasons().is_empty());
                 let line = cloudwatch.line(parse_samples(&self.metrics.render()), not_ready);

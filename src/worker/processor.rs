@@ -28,6 +28,7 @@ use crate::provision::{
     Retry,
 };
 use crate::reason::Reason;
+use crate::telemetry::metrics::drain_histograms;
 
 /// From a message's receive to the end of an attempt, with its waits for the rate budget. At
 /// the lowest rate of the default budget, 64 messages with four tries each wait 53 minutes.
@@ -85,6 +86,9 @@ const COMMAND_OUTAGE_DELAY: Duration = Duration::from_mins(5);
 /// Release delay of a reconcile command while another slice runs in this process, or while
 /// its dead letter cannot be sent.
 const RECONCILE_BUSY_DELAY: Duration = Duration::from_mins(1);
+/// The histograms are drained each time this many messages are finished. A sign-up leaves some
+/// seven values of 16 bytes.
+const DRAIN_HISTOGRAMS_EVERY: u64 = 1000;
 
 impl Processor {
     /// Processes a message until it is settled or released. It keeps its permits until then.
@@ -179,6 +183,13 @@ impl Processor {
             }
         }
         metrics::gauge!("usher_messages_in_flight").decrement(1.0);
+        let MessageCounts {
+            settled, released, ..
+        } = &self.counts;
+        let finished = settled.load(Ordering::Relaxed) + released.load(Ordering::Relaxed);
+        if finished.is_multiple_of(DRAIN_HISTOGRAMS_EVERY) {
+            drain_histograms();
+        }
         drop(permits);
     }
 

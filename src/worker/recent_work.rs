@@ -31,8 +31,8 @@ pub(super) struct RecentWork {
 #[derive(Debug, Default)]
 pub(super) struct WorkEntry {
     done_at: tokio::sync::Mutex<Option<Instant>>,
-    /// The latest refusal, and when it first occurred.
-    last_refusal: Mutex<Option<(Failure, Instant)>>,
+    /// The latest refusal, and when it first occurred. Boxed, because most entries have none.
+    last_refusal: Mutex<Option<Box<(Failure, Instant)>>>,
 }
 
 /// Guard: only its holder works for the user or on the admin command.
@@ -86,10 +86,10 @@ impl WorkEntry {
             .last_refusal
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match &*last_refusal {
+        match last_refusal.as_deref() {
             Some((known, since)) if known == failure => Some(*since),
             _ => {
-                *last_refusal = Some((failure.clone(), Instant::now()));
+                *last_refusal = Some(Box::new((failure.clone(), Instant::now())));
                 None
             }
         }

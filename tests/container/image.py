@@ -9,7 +9,7 @@ from counting import SHIPPED, check
 from podman import inspect, podman
 
 IMAGE = "localhost/usher"
-LIMIT_MB = 25
+LIMIT_MB = 20
 FILES = {"usher", "etc/ssl/certs/ca-certificates.crt"}
 
 
