@@ -27,6 +27,9 @@ pub use self::users::{PoolOptions, SignInResult, Tokens};
 /// pool for tests that drops them.
 pub(crate) const SIGN_UP_PASSWORD: &str = "A-passw0rd-for-this-machine";
 
+/// 14 days, the longest that SQS allows: longer than the 4 days of the queue.
+const DEAD_LETTER_RETENTION_SECONDS: &str = "1209600";
+
 /// Fills and reads an AWS account or an emulator.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
@@ -67,7 +70,13 @@ impl Sandbox {
         max_receive_count: u32,
     ) -> Result<(String, String), Failure> {
         let dead_letter_name = format!("{name}-dead-letters");
-        let request = self.sqs.create_queue().queue_name(&dead_letter_name).send();
+        let retention = QueueAttributeName::MessageRetentionPeriod;
+        let request = self
+            .sqs
+            .create_queue()
+            .queue_name(&dead_letter_name)
+            .attributes(retention, DEAD_LETTER_RETENTION_SECONDS)
+            .send();
         let dead_letter_url = call_service(&(Service::Sqs, "CreateQueue"), request)
             .await?
             .queue_url

@@ -321,3 +321,21 @@ async fn check_request_table(findings: &mut Findings, table: &RequestTable) {
         Err(failure) => findings.failure("time to live", &failure),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_letters_must_be_kept_longer_than_messages() {
+        const DAY: u64 = 24 * 60 * 60;
+        let warnings = |own, source| {
+            let mut findings = Findings::default();
+            check_retention(&mut findings, own, source);
+            findings.into_report().warnings
+        };
+        assert_eq!(warnings(14 * DAY, 4 * DAY), 0);
+        assert_eq!(warnings(4 * DAY, 4 * DAY), 1);
+        assert_eq!(warnings(DAY, 4 * DAY), 1);
+    }
+}

@@ -23,6 +23,8 @@ pub(crate) struct DevSummary {
     pub provisioned: usize,
     /// Events for a user whom an earlier event had provisioned.
     pub already_done: usize,
+    /// Events that the trigger did not forward.
+    pub passed_through: usize,
     /// Events that had no effect.
     pub ignored: usize,
     /// Events that are in the dead-letter queue.
@@ -159,7 +161,7 @@ impl Stack {
                 EventOutcome::Provisioned => summary.provisioned += 1,
                 EventOutcome::Ignored => summary.ignored += 1,
                 EventOutcome::Rejected => summary.rejected += 1,
-                EventOutcome::PassedThrough => {}
+                EventOutcome::PassedThrough => summary.passed_through += 1,
             }
             let file = file.path.display().to_string();
             summary.events.push(EventLine {

@@ -353,6 +353,8 @@ async fn dev_gives_each_event_file_its_answer() {
     );
     assert_eq!(summary["provisioned"], 2);
     assert_eq!(summary["already_done"], 1);
+    assert_eq!(summary["passed_through"], 1);
+    assert_eq!(summary["ignored"], 1);
     assert_eq!(summary["rejected"], 3);
     assert_eq!(summary["profiles"], 2);
     assert_eq!(summary["dead_letters"], 3);

@@ -175,8 +175,8 @@ user-001  5d1c9f3e-7a42-4b8e-9c6d-000000000001  off      EVERYONE
             running: &running,
         };
         let text = report.text();
-        let totals = "2 signed up, 1 provisioned, 0 already done, 0 ignored, 0 rejected; \
-                      2 in EVERYONE; 2 profiles; 0 dead letters\nNOT COMPLETE: ";
+        let totals = "2 signed up, 1 provisioned, 0 already done, 0 passed through, 0 ignored, \
+                      0 rejected; 2 in EVERYONE; 2 profiles; 0 dead letters\nNOT COMPLETE: ";
         assert!(text.contains(totals), "{text}");
         assert!(text.contains("  no       EVERYONE\n"), "{text}");
     }

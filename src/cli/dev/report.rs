@@ -78,6 +78,7 @@ impl DevReport<'_> {
             signed_up,
             provisioned,
             already_done,
+            passed_through,
             ignored,
             rejected,
             ..
@@ -87,6 +88,7 @@ impl DevReport<'_> {
             (signed_up, "signed up"),
             (provisioned, "provisioned"),
             (already_done, "already done"),
+            (passed_through, "passed through"),
             (ignored, "ignored"),
             (rejected, "rejected"),
         ];
