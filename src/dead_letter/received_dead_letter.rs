@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::aws::Received;
-use crate::event::{Event, PoolId, Sub, is_loggable_id, parse};
+use crate::event::{Event, PoolId, parse};
 use crate::message::attribute;
 use crate::provision::RejectionClass;
 
@@ -153,8 +153,7 @@ impl DeadLetterSummary {
 fn pool_and_sub(body: &str) -> (Option<String>, Option<String>) {
     match parse(body) {
         Ok(Event::SignUp(sign_up)) => {
-            let sub = sign_up.sub.as_ref().map(Sub::as_str);
-            let sub = sub.filter(|sub| is_loggable_id(sub)).map(str::to_owned);
+            let sub = sign_up.sub.as_ref().map(|sub| sub.as_str().to_owned());
             (Some(printable(sign_up.pool.as_str())), sub)
         }
         Ok(Event::Reconcile(reconcile)) => {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::stack::Stack;
 use crate::aws::{Failure, Outgoing};
-use crate::event::{self, Event, Malformed, Trace};
+use crate::event::{self, Event, Malformed, Scope, Trace};
 use crate::trigger::ForwardResult;
 
 #[derive(Debug, Clone)]
@@ -29,8 +29,10 @@ pub(crate) enum EventDelivery {
     NotSent(&'static str),
 }
 
-/// A valid event that the trigger did not forward.
-pub(super) const NOT_FORWARDED: &str = "not_forwarded";
+/// A message that is not a sign-up, or the sign-in of a user whom the trigger does not send.
+const NOT_FORWARDED: &str = "not_forwarded";
+/// A sign-up that the trigger did not forward. This must not happen.
+pub(super) const LOST_SIGN_UP: &str = "sign_up_not_forwarded";
 /// The trigger could not reach the queue.
 pub(super) const FORWARD_FAILED: &str = "forward_failed";
 /// The pool did not create the user whom the event names.
@@ -121,18 +123,14 @@ impl Stack {
         }
         let text = event.to_string();
         let reason = match event::parse(&text) {
-            Ok(Event::SignUp(_) | Event::Reconcile(_) | Event::AdminCommand(_)) => NOT_FORWARDED,
+            Ok(Event::SignUp(sign_up)) if sign_up.scope == Scope::Full => LOST_SIGN_UP,
+            Ok(_) => NOT_FORWARDED,
             Err(malformed) => malformed.code(),
         };
         let Ok(raw) = RawValue::from_string(text) else {
             return EventDelivery::NotSent(Malformed::NotJson.code());
         };
-        match self
-            .trigger
-            .forwarder()
-            .forward(&raw, &Trace::default())
-            .await
-        {
+        match self.trigger.queue_user(&raw, &Trace::default()).await {
             ForwardResult::Sent(id) => EventDelivery::Queued(id),
             ForwardResult::PassedThrough => EventDelivery::PassedThrough(reason),
             ForwardResult::Failed { .. } => EventDelivery::NotSent(FORWARD_FAILED),

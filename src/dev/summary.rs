@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::events::{
-    EventDelivery, EventFile, FORWARD_FAILED, NOT_FORWARDED, USER_NOT_CREATED, event_for_pool,
+    EventDelivery, EventFile, FORWARD_FAILED, LOST_SIGN_UP, USER_NOT_CREATED, event_for_pool,
 };
 use super::readback::AccountState;
 use super::sign_ups;
@@ -27,7 +27,8 @@ pub(crate) struct DevSummary {
     pub passed_through: usize,
     /// Events that had no effect.
     pub ignored: usize,
-    /// Events that are in the dead-letter queue.
+    /// Sign-ups and events that are in the dead-letter queue, and events that could not be sent.
+    /// Other messages of `--demo-failures` do not count.
     pub rejected: usize,
     /// Number of members, by group, without empty groups.
     pub groups: BTreeMap<String, usize>,
@@ -92,7 +93,7 @@ impl EventOutcome {
 /// The event had no effect and is not a dead letter. This must not happen.
 const NO_EFFECT: &str = "no_effect";
 /// Reasons that mean a lost event: they make the report incomplete.
-const LOST_EVENT_REASONS: [&str; 4] = [NO_EFFECT, NOT_FORWARDED, FORWARD_FAILED, USER_NOT_CREATED];
+const LOST_EVENT_REASONS: [&str; 4] = [NO_EFFECT, LOST_SIGN_UP, FORWARD_FAILED, USER_NOT_CREATED];
 
 impl Stack {
     /// The report on `count` sign-ups, which must all succeed, and on `failures` other messages,
@@ -124,6 +125,7 @@ impl Stack {
         let mut summary = DevSummary {
             signed_up: count,
             provisioned: provisioned.count(),
+            rejected: state.dead_letters.len().saturating_sub(failures),
             ..self.summarize(&state)
         };
         let profiles = if self.services.config.profiles.is_some() {

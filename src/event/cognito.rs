@@ -20,7 +20,8 @@ pub struct SignUp {
     pub pool: PoolId,
     /// The `Username` parameter of the Admin calls.
     pub username: Username,
-    /// The user's immutable id. Some producers omit it; then Cognito is asked for it.
+    /// The user's immutable id. `None` if the event has none of Cognito's form; then Cognito is
+    /// asked for it.
     pub sub: Option<Sub>,
     /// The app client of the sign-up, if the event names one.
     pub client_id: Option<String>,
@@ -51,11 +52,9 @@ impl Username {
         (!name.is_empty()).then(|| Self(name.to_owned()))
     }
 
-    /// Whether it has the form of a `sub`, 8-4-4-4-12 hexadecimal digits.
+    /// Whether it has the form of a `sub`.
     pub(crate) fn is_uuid(&self) -> bool {
-        let parts: Vec<&str> = self.0.split('-').collect();
-        let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
+        is_uuid(&self.0)
     }
 
     /// Whether both are the same name in a case-insensitive pool.
@@ -85,6 +84,13 @@ impl Sub {
     /// `None` if the value is empty.
     pub fn new(sub: &str) -> Option<Self> {
         (!sub.is_empty()).then(|| Self(sub.to_owned()))
+    }
+
+    /// `None` if the value is no UUID as Cognito writes it, in lower case. It would become the
+    /// id of a second profile, and appear in log lines.
+    fn from_event(sub: &str) -> Option<Self> {
+        let is_sub = is_uuid(sub) && !sub.bytes().any(|byte| byte.is_ascii_uppercase());
+        is_sub.then(|| Self(sub.to_owned()))
     }
 
     /// The value, unchanged and not empty.
@@ -194,8 +200,16 @@ pub(crate) const STATUS_ATTRIBUTE: &str = "cognito:user_status";
 /// The status of a user who signs in through an identity provider.
 pub(crate) const FEDERATED_STATUS: &str = "EXTERNAL_PROVIDER";
 
+/// Whether the text has the form of a `sub`, 8-4-4-4-12 hexadecimal digits.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
+}
+
 /// Whether a `sub`, run id or request id has the form of one, so that logs may hold it: a
-/// forged one could be an e-mail address.
+/// forged one could be an e-mail address. The `sub` of a sign-up is checked before: see
+/// [`SignUp::sub`].
 pub(crate) fn is_loggable_id(id: &str) -> bool {
     id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
@@ -236,7 +250,7 @@ fn parse_sign_up(object: &Map<String, Value>) -> Result<SignUp, Malformed> {
         username: text(object, "userName")
             .and_then(Username::new)
             .ok_or(Malformed::NoUserName)?,
-        sub: attributes.get("sub").and_then(Sub::new),
+        sub: attributes.get("sub").and_then(Sub::from_event),
         client_id: object
             .get("callerContext")
             .and_then(|caller| caller.get("clientId"))
@@ -299,6 +313,28 @@ mod tests {
             event[missing] = json!("");
             let refused = super::super::parse(&event.to_string()).expect_err("refused");
             assert_eq!(refused.code(), reason);
+        }
+    }
+
+    #[test]
+    fn sub_of_another_form_is_none() {
+        let uuid = "11111111-2222-3333-4444-55555555abcd";
+        for (value, expected) in [
+            (json!(uuid), Some(uuid)),
+            (json!(uuid.to_uppercase()), None),
+            (json!("ada@example.com"), None),
+            (json!("15550100"), None),
+            (json!("Jane-Doe"), None),
+            (json!(format!("{uuid} ")), None),
+            (json!([uuid]), None),
+            (json!({"a": 1}), None),
+            (json!(5), None),
+            (json!(""), None),
+        ] {
+            let mut event = minimal();
+            event["request"] = json!({"userAttributes": {"sub": value}});
+            let sub = parsed(&event).sub;
+            assert_eq!(sub.as_ref().map(Sub::as_str), expected, "{value}");
         }
     }
 

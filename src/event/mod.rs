@@ -25,7 +25,9 @@ pub(crate) use appsync::ResolverCall;
 pub(crate) use attribute_list::has_item;
 pub(crate) use caller::Caller;
 pub(crate) use characters::{has_html_reference, is_cognito_character};
-pub(crate) use cognito::{FEDERATED_STATUS, STATUS_ATTRIBUTE, TriggerSource, is_loggable_id};
+pub(crate) use cognito::{
+    FEDERATED_STATUS, STATUS_ATTRIBUTE, TriggerSource, is_loggable_id, is_uuid,
+};
 pub use cognito::{SignUp, Sub, UserAttributes, Username};
 pub use group::GroupName;
 pub(crate) use invitation::{FieldError, Invitation, InvitationDraft};

@@ -1,6 +1,7 @@
 //! Messages that must not be provisioned, and the dead letter that each must become.
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::run_id::{RunId, Tag};
 use crate::config::Config;
@@ -146,9 +147,20 @@ fn unknown_user_attributes(run: &RunId, n: u32) -> serde_json::Value {
 }
 
 /// The `sub` in the sign-up of a foreign pool or of an unknown user: no user has it, and no
-/// profile may have it.
+/// profile may have it. A UUID, since the worker ignores any other value.
 pub(super) fn unknown_sub(run: &RunId, n: u32) -> String {
-    format!("{}stranger-{n}", run.prefix())
+    let hash = Sha256::digest(run.name(Tag::Poison(n)));
+    let first_bytes = hash.iter().take(16);
+    let number = first_bytes.fold(0, |number: u128, byte| (number << 8) | u128::from(*byte));
+    let hex = format!("{number:032x}");
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 #[cfg(test)]

@@ -187,11 +187,13 @@ mod tests {
         "20261121-142249-k3f9".parse().expect("an id")
     }
 
+    const SUB: &str = "b662d2e4-d0a1-7098-4973-20a5d6ff5a12";
+
     fn test_user(n: u32) -> TestUser {
         TestUser {
             number: n,
             username: Username::new("a-name-of-the-pools-own").expect("not empty"),
-            sub: Sub::new("sub-1").expect("not empty"),
+            sub: Sub::new(SUB).expect("not empty"),
             email: "usher-load-1@example.com".to_owned(),
         }
     }
@@ -209,7 +211,7 @@ mod tests {
         let read = sign_ups
             .read(&run(), &pool, &test_user(3))
             .expect("a sign-up");
-        assert_eq!(read.sub, Sub::new("sub-1"));
+        assert_eq!(read.sub, Sub::new(SUB));
         assert_eq!(read.client_id.as_deref(), Some("web"));
         assert_eq!(read.attributes.get("custom:plan"), Some("pro"));
         let body = sign_ups.body(&run(), &pool, &test_user(3));

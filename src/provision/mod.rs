@@ -182,7 +182,7 @@ impl Provisioner {
         }
     }
 
-    /// Reads the `sub` from the pool. Some producers leave it out of the event, and without a
+    /// Reads the `sub` from the pool. The event may have none that is a UUID, and without a
     /// group no call has shown that the user exists.
     async fn sub_of(&self, sign_up: &SignUp) -> Result<Sub, Outcome> {
         retry_inline(|| self.cognito.sub_of(&sign_up.pool, &sign_up.username))

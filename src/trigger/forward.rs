@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::raw_object::RawObject;
 use crate::aws::{Outgoing, Queue};
-use crate::event::{Trace, TriggerSource, escape_for_sqs, is_loggable_id};
+use crate::event::{Trace, TriggerSource, escape_for_sqs, is_uuid};
 use crate::message::outgoing;
 use crate::telemetry::emf;
 
@@ -23,12 +23,13 @@ pub(crate) struct Forwarder(Result<Queue, String>);
 pub(crate) enum ForwardResult {
     /// The id of the SQS message.
     Sent(String),
-    /// Not the event of a confirmed user, so not sent.
+    /// Not sent: it confirms no user, and is no sign-in that has to be queued.
     PassedThrough,
     /// The send failed. The log line names the pool and the `sub`, which reconcile needs.
     Failed {
         /// A line for the Lambda's output; `CloudWatch` reads it as the metric `ForwardFailed`.
-        metric: String,
+        /// `None` for a sign-in: the next one is sent.
+        metric: Option<String>,
     },
 }
 
@@ -55,7 +56,7 @@ impl Forwarder {
 
     /// Forwards the event of a confirmed user. The caller returns the event unchanged,
     /// whatever the result.
-    pub(crate) async fn forward(&self, event: &RawValue, trace: &Trace) -> ForwardResult {
+    pub(super) async fn forward(&self, event: &RawValue, trace: &Trace) -> ForwardResult {
         let members = RawObject::parse(event);
         let source = members
             .text("triggerSource")
@@ -77,13 +78,13 @@ impl Forwarder {
         let attributes = members.object("request").object("userAttributes");
         tracing::error!(
             pool.id = pool.as_deref(),
-            user.sub = attributes.text("sub").filter(|sub| is_loggable_id(sub)),
+            user.sub = attributes.text("sub").filter(|sub| is_uuid(sub)),
             trace.id = trace.id(),
             error,
             "sign-up not forwarded; usher reconcile finds it",
         );
         ForwardResult::Failed {
-            metric: forward_failed_metric(pool.as_deref().unwrap_or_default()),
+            metric: Some(forward_failed_metric(pool.as_deref().unwrap_or_default())),
         }
     }
 }

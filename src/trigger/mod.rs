@@ -18,7 +18,8 @@ mod resolver;
 mod sign_in;
 mod token_groups;
 
-pub(crate) use forward::{ForwardResult, Forwarder};
+pub(crate) use forward::ForwardResult;
+use forward::Forwarder;
 pub(crate) use resolver::ResolverError;
 
 use serde_json::value::RawValue;
@@ -76,10 +77,6 @@ impl TriggerHandler {
         Self { requests, ..self }
     }
 
-    pub(crate) fn forwarder(&self) -> &Forwarder {
-        &self.forwarder
-    }
-
     /// Answers one event. A message that is sent for it carries `trace`.
     pub async fn handle(&self, event: &RawValue, trace: &Trace) -> TriggerOutput {
         let unchanged = TriggerOutput {
@@ -116,32 +113,40 @@ impl TriggerHandler {
                 ..unchanged
             };
         }
+        let metric = match self.queue_user(event, trace).await {
+            ForwardResult::Failed { metric } => metric,
+            ForwardResult::Sent(_) | ForwardResult::PassedThrough => None,
+        };
+        let is_token = source.starts_with("TokenGeneration_")
+            && TriggerSource::from_name(&source) == TriggerSource::SignIn;
+        TriggerOutput {
+            response: Ok(is_token.then(|| self.add_token_groups(&members)).flatten()),
+            metric,
+        }
+    }
+
+    /// Sends the event to the queue if it confirms a user, or if a user signs in who may lack
+    /// what a sign-up gives.
+    pub(crate) async fn queue_user(&self, event: &RawValue, trace: &Trace) -> ForwardResult {
+        let members = RawObject::parse(event);
+        let source = members.text("triggerSource").unwrap_or_default();
         if TriggerSource::from_name(&source) == TriggerSource::SignIn {
             // A refresh is not a sign-in, and comes every hour.
-            if source != "TokenGeneration_RefreshTokens" {
-                self.queue_missed_user(event, &members, trace).await;
-            }
-            let is_token = source.starts_with("TokenGeneration_");
-            return TriggerOutput {
-                response: Ok(is_token.then(|| self.add_token_groups(&members)).flatten()),
-                ..unchanged
+            return if source == "TokenGeneration_RefreshTokens" {
+                ForwardResult::PassedThrough
+            } else {
+                self.queue_missed_user(event, &members, trace).await
             };
         }
-        match self.forwarder.forward(event, trace).await {
-            ForwardResult::Failed { metric } => TriggerOutput {
-                metric: Some(metric),
-                ..unchanged
-            },
-            ForwardResult::Sent(_) => {
-                // Their first token follows at once.
-                let attributes = members.object("request").object("userAttributes");
-                if let Some(sub) = attributes.text("sub") {
-                    self.recent_users.add(&sub);
-                }
-                unchanged
+        let result = self.forwarder.forward(event, trace).await;
+        if let ForwardResult::Sent(_) = &result {
+            // Their first token follows at once.
+            let attributes = members.object("request").object("userAttributes");
+            if let Some(sub) = attributes.text("sub") {
+                self.recent_users.add(&sub);
             }
-            ForwardResult::PassedThrough => unchanged,
         }
+        result
     }
 
     /// `None`, and an error line that begins with `consequence`, if the configuration is invalid.

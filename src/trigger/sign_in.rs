@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::TriggerHandler;
-use super::forward::body;
+use super::forward::{ForwardResult, body};
 use super::raw_object::RawObject;
 use crate::config::GroupsConfig;
-use crate::event::{FEDERATED_STATUS, PoolId, STATUS_ATTRIBUTE, Trace, is_loggable_id};
+use crate::event::{FEDERATED_STATUS, PoolId, STATUS_ATTRIBUTE, Trace, is_uuid};
 use crate::message::outgoing;
 
 /// What a sign-in may wait for the queue.
@@ -27,20 +27,20 @@ impl TriggerHandler {
         event: &RawValue,
         members: &RawObject<'_>,
         trace: &Trace,
-    ) {
+    ) -> ForwardResult {
         let Some(sub) = self.missed_user(members) else {
-            return;
+            return ForwardResult::PassedThrough;
         };
         if !self.recent_users.add(&sub) {
-            return;
+            return ForwardResult::PassedThrough;
         }
         let pool = members.text("userPoolId");
         let message = outgoing::sign_in(body(event, members), pool.as_deref()).with_trace(trace);
-        let send = tokio::time::timeout(SEND_TIMEOUT, self.forwarder().send(message));
+        let send = tokio::time::timeout(SEND_TIMEOUT, self.forwarder.send(message));
         let error = match send.await {
             Ok(Ok(id)) => {
                 tracing::info!(message.id = id, trace.id = trace.id(), "sign-in queued");
-                return;
+                return ForwardResult::Sent(id);
             }
             Ok(Err(error)) => error,
             Err(_) => format!("no answer within {} ms", SEND_TIMEOUT.as_millis()),
@@ -48,11 +48,12 @@ impl TriggerHandler {
         self.recent_users.remove(&sub);
         tracing::warn!(
             pool.id = pool,
-            user.sub = Some(sub).filter(|sub| is_loggable_id(sub)),
+            user.sub = Some(sub).filter(|sub| is_uuid(sub)),
             trace.id = trace.id(),
             error,
             "sign-in not queued; the next one or usher reconcile finds the user",
         );
+        ForwardResult::Failed { metric: None }
     }
 
     /// The `sub` of a user of an identity provider who may not have been provisioned.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::trace;
-use crate::event::{Event, PoolId, Sub, is_loggable_id};
+use crate::event::{Event, PoolId, Sub};
 use crate::message::Delivery;
 use crate::provision::Outcome;
 use crate::telemetry::spans;
@@ -33,8 +33,7 @@ pub(super) fn record_settled(delivery: &Delivery, outcome: &Outcome) {
     let pool = event.and_then(Event::pool).map(PoolId::as_str);
     let sub = sign_up
         .and_then(|sign_up| sign_up.sub.as_ref())
-        .map(Sub::as_str)
-        .filter(|sub| is_loggable_id(sub));
+        .map(Sub::as_str);
     let request_id = match event {
         Some(Event::AdminCommand(command)) => Some(command.request_id.as_str()),
         _ => None,

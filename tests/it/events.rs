@@ -38,7 +38,10 @@ fn near_event() -> impl Strategy<Value = Value> {
         member("userPoolId", json!("eu-west-1_Example1")),
         member("userName", json!("someone")),
         member("callerContext", json!({"clientId": "web"})),
-        member("request", json!({"userAttributes": {"sub": "1"}})),
+        member(
+            "request",
+            json!({"userAttributes": {"sub": "deadbeef-0000-4000-8000-000000000000"}}),
+        ),
         member("response", json!({})),
         member("version", json!("1")),
     )

@@ -107,6 +107,29 @@ async fn a_missing_sub_is_looked_up() {
 }
 
 #[tokio::test]
+async fn a_sub_that_is_no_uuid_makes_no_second_profile() {
+    let world = World::new().await;
+    let user = world.create_user("ada").await;
+    world.send(user.event.to_string()).await;
+    let upper_case = json!(user.sub.to_uppercase());
+    for forged in [
+        json!("ada@example.com"),
+        json!("15550100"),
+        json!([1]),
+        upper_case,
+    ] {
+        let mut event = user.event.clone();
+        event["request"]["userAttributes"]["sub"] = forged;
+        world.send(event.to_string()).await;
+    }
+    assert_eq!(world.work(&[]).await.settled, 5);
+    assert_eq!(
+        world.profiles().await.keys().collect::<Vec<_>>(),
+        [&user.sub]
+    );
+}
+
+#[tokio::test]
 async fn rules_give_groups_by_event_attributes() {
     let world = World::new().await;
     let users = world.create_users(3).await;

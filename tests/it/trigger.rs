@@ -135,7 +135,7 @@ impl Lambda {
 /// answer must keep all of them.
 pub(crate) const SIGN_UP: &str = r#"{ "version":"1", "userName":"n\u00e9e","big":123456789012345678901234567890,
   "triggerSource":"PostConfirmation_ConfirmSignUp","userPoolId":"us-east-1_Example1",
-  "request":{"userAttributes":{"sub":"s-1","email_verified":true},"clientMetadata":{"a":["b"]}},
+  "request":{"userAttributes":{"sub":"deadbeef-0000-4000-8000-000000000000","email_verified":true},"clientMetadata":{"a":["b"]}},
   "response":{}, "float":1.0 }"#;
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_sign_up_is_returned_unchanged_and_forwarded() {
         r#""version":"1""#,
         r#""userName":"n\u00e9e""#,
         r#""big":123456789012345678901234567890"#,
-        r#""userAttributes":{"sub":"s-1","email_verified":true}"#,
+        r#""userAttributes":{"sub":"deadbeef-0000-4000-8000-000000000000","email_verified":true}"#,
         r#""userPoolId":"us-east-1_Example1""#,
         r#""response":{}"#,
         r#""float":1.0"#,
@@ -227,7 +227,10 @@ async fn an_unreachable_queue_costs_no_sign_up() {
         .collect();
     assert_eq!(errors.len(), 2, "one line each: {log}");
     assert_eq!(errors[0]["pool.id"], "us-east-1_Example1");
-    assert_eq!(errors[0]["user.sub"], "s-1");
+    assert_eq!(
+        errors[0]["user.sub"],
+        "deadbeef-0000-4000-8000-000000000000"
+    );
     assert!(!log.contains("n\\u00e9e") && !log.contains("née"));
 }
 

@@ -316,13 +316,16 @@ async fn a_profile_without_user_is_found_by_its_dead_letter() {
     let run = "20261121-142249-k3f9";
     let mut event = others.user.event.clone();
     event["userName"] = json!(format!("usher-load-{run}-7"));
-    event["request"]["userAttributes"]["sub"] = json!("sub-of-one-who-is-gone");
+    event["request"]["userAttributes"]["sub"] = json!("deadbeef-0000-4000-8000-000000000000");
     let dead_letter = Outgoing {
         body: event.to_string(),
         ..Outgoing::default()
     };
     world.dead_letters.send(dead_letter).await.expect("sent");
-    let profile = BTreeMap::from([("id".to_owned(), "sub-of-one-who-is-gone".to_owned())]);
+    let profile = BTreeMap::from([(
+        "id".to_owned(),
+        "deadbeef-0000-4000-8000-000000000000".to_owned(),
+    )]);
     let table = crate::world::TABLE;
     world
         .sandbox

@@ -77,6 +77,7 @@ async fn the_reconcile_of_a_killed_worker_resumes_in_the_next() {
 
 #[tokio::test]
 async fn sign_ups_do_not_wait_for_reconcile() {
+    const LIVE: &str = "deadbeef-0000-4000-8000-000000000000";
     let world = World::new().await;
     world.large_pool.fill(PoolContents::whole(10_000));
     world.send(reconcile(&world)).await;
@@ -88,13 +89,13 @@ async fn sign_ups_do_not_wait_for_reconcile() {
     .await;
     let event = json!({
         "triggerSource": "PostConfirmation_ConfirmSignUp", "userPoolId": world.pool.id,
-        "userName": "live", "request": {"userAttributes": {"sub": "live"}},
+        "userName": "live", "request": {"userAttributes": {"sub": LIVE}},
     });
     world.send(event.to_string()).await;
     eventually("the sign-up", || async {
         world
             .large_pool
-            .read(|contents| contents.profiles.contains_key("live"))
+            .read(|contents| contents.profiles.contains_key(LIVE))
     })
     .await;
     assert_eq!(

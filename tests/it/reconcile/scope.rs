@@ -198,10 +198,10 @@ async fn without_groups_the_user_is_verified_before_the_profile() {
     let user = setup.create_user("groupless").await;
     let mut known = user.event.clone();
     // The data of the pool counts, not the data of the event.
-    known["request"]["userAttributes"] = json!({"sub": "somebody-else"});
+    known["request"]["userAttributes"] = json!({"sub": "deadbeef-0000-4000-8000-000000000000"});
     let mut unknown = user.event.clone();
     unknown["userName"] = json!("nobody");
-    unknown["request"]["userAttributes"] = json!({"sub": "nobody"});
+    unknown["request"]["userAttributes"] = json!({"sub": "deadbeef-0000-4000-8000-000000000000"});
     setup.world.send(known.to_string()).await;
     setup.world.send(unknown.to_string()).await;
     let attempts = ["--set", "worker.max_attempts=1"];

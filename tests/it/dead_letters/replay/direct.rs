@@ -61,7 +61,7 @@ async fn a_direct_replay_leaves_foreign_dead_letters() {
     unknown["userPoolId"] = json!("us-east-1_Strange01");
     // Another user: the profile is written concurrently with the groups, possibly before
     // the error shows that the pool does not exist.
-    unknown["request"]["userAttributes"]["sub"] = json!("sub-of-somebody-strange");
+    unknown["request"]["userAttributes"]["sub"] = json!("deadbeef-0000-4000-8000-000000000000");
     world
         .send_dead_letters(&[
             dead_letter(unknown.to_string(), "throttled"),
