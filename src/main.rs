@@ -1,5 +1,6 @@
 //! `usher`: the service and its tools.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,7 +20,8 @@ fn main() -> ExitCode {
     match cli.runtime() {
         Ok(runtime) => runtime.block_on(cli.run()),
         Err(error) => {
-            eprintln!("usher: cannot start: {error}");
+            // Not `eprintln`, which panics if standard error cannot be written.
+            let _ = writeln!(std::io::stderr(), "usher: cannot start: {error}");
             ExitCode::FAILURE
         }
     }

@@ -153,8 +153,8 @@ impl Cli {
             .trim_end()
             .trim_end_matches("For more information, try '--help'.");
         match text.strip_prefix("error: ") {
-            Some(error) => eprintln!("usher: {}", error.trim_end()),
-            None => eprintln!("{}", text.trim_end()),
+            Some(error) => status_line(&format!("usher: {}", error.trim_end())),
+            None => status_line(text.trim_end()),
         }
         ExitCode::from(EXIT_USAGE)
     }
@@ -166,7 +166,7 @@ impl Cli {
         let audit_file = match AuditFile::open(&global, self.command.is_operator_command()) {
             Ok(file) => file,
             Err(error) => {
-                eprintln!("usher: {error:#}");
+                status_line(&format!("usher: {error:#}"));
                 return ExitCode::FAILURE;
             }
         };
@@ -188,7 +188,7 @@ impl Cli {
                 result
             }
             status = global.force_exit.requested() => {
-                eprintln!("usher: stopped immediately (second signal)");
+                status_line("usher: stopped immediately (second signal)");
                 return ExitCode::from(status);
             }
         };
@@ -199,7 +199,7 @@ impl Cli {
             Ok(CommandStatus::Success) => ExitCode::SUCCESS,
             Ok(CommandStatus::Failure) => ExitCode::FAILURE,
             Err(error) => {
-                eprintln!("usher: {error:#}");
+                status_line(&format!("usher: {error:#}"));
                 if error.is::<InvalidConfig>() || error.is::<MissingSetting>() {
                     ExitCode::from(EXIT_INVALID_CONFIGURATION)
                 } else if error.is::<Usage>() {

@@ -45,4 +45,4 @@ pub use stack::Stack;
 pub(crate) use stack::{DEFAULT_PORT, StartError};
 pub(crate) use summary::DevSummary;
 #[cfg(test)]
-pub(crate) use summary::UserLine;
+pub(crate) use summary::{EventLine, EventOutcome, UserLine};

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use usher::aws::Outgoing;
 
 use crate::process::{finished, usher};
@@ -361,6 +361,51 @@ async fn dev_gives_each_event_file_its_answer() {
 }
 
 #[tokio::test]
+async fn dev_queues_only_the_sign_ins_that_the_trigger_queues() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let event = |source: &str, n: u32, status: &str| {
+        json!({"triggerSource": source, "userPoolId": "eu-west-1_X", "userName": format!("u-{n}"),
+            "request": {"userAttributes": {
+                "sub": format!("11111111-2222-3333-4444-{n:012}"), "cognito:user_status": status}}})
+    };
+    let sign_in = "TokenGeneration_HostedAuth";
+    // A sign-in does not wait long for the queue, so a sign-up opens the connection.
+    let sign_up = "PostConfirmation_ConfirmSignUp";
+    for (name, event) in [
+        ("0.json", event(sign_up, 0, "CONFIRMED")),
+        ("1.json", event(sign_in, 1, "CONFIRMED")),
+        ("2.json", event(sign_in, 2, "EXTERNAL_PROVIDER")),
+        ("3.json", json!({"usher": 1, "command": "Reconcile"})),
+    ] {
+        std::fs::write(folder.path().join(name), event.to_string()).expect("written");
+    }
+    let path = folder.path().to_str().expect("text");
+    let arguments = [
+        "dev",
+        "--exit-when-done",
+        "-o",
+        "json",
+        "--port",
+        "0",
+        "--events",
+        path,
+    ];
+    let output = run(&arguments, &[]).await;
+    let summary = json(&output);
+    assert!(output.status.success(), "{summary:#}");
+    let outcomes = [0, 1, 2, 3].map(|event| &summary["events"][event]["outcome"]);
+    let expected = [
+        "provisioned",
+        "passed_through",
+        "provisioned",
+        "passed_through",
+    ];
+    assert_eq!(outcomes, expected);
+    assert_eq!(summary["passed_through"], 2);
+    assert_eq!(summary["profiles"], 2);
+}
+
+#[tokio::test]
 async fn dev_says_when_its_port_is_taken_or_a_file_is_missing() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -376,4 +421,49 @@ async fn dev_says_when_its_port_is_taken_or_a_file_is_missing() {
     .await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/nonexistent"));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_error_that_cannot_be_printed_keeps_its_exit_status() {
+    for (arguments, status) in [
+        (&["no-such-command"][..], 2),
+        (&["config", "--set", "no.such=1"], 78),
+        (
+            &["dev", "--exit-when-done", "--set", "http.public_listen="],
+            78,
+        ),
+    ] {
+        // Each write to it fails.
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let ended = usher()
+            .args(arguments)
+            .stderr(full.expect("a device"))
+            .status();
+        let ended = ended.await.expect("runs");
+        assert_eq!(ended.code(), Some(status), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_says_that_another_server_answered() {
+    let world = World::new().await;
+    let address = world.url.trim_start_matches("http://");
+    let listen = format!("http.listen={address}");
+    let output = run(&["health", "--set", &listen], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("answered with status") && text.contains("http.listen"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn dev_says_that_it_needs_the_public_server() {
+    let arguments = ["dev", "--exit-when-done", "--set", "http.public_listen="];
+    let output = run(&arguments, &[]).await;
+    let error = stderr(&output);
+    assert!(error.contains("http.public_listen is empty"), "{error}");
+    assert!(!error.contains("client_id"), "{error}");
 }

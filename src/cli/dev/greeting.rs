@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
     use crate::cli::dev::report::DevReport;
-    use crate::dev::UserLine;
+    use crate::dev::{EventLine, EventOutcome, UserLine};
 
     const LINK: &str = "http://127.0.0.1:65535/?token=0123456789abcdef0123456789abcdef";
 
@@ -104,6 +104,23 @@ mod tests {
             complete: true,
             ..DevSummary::default()
         }
+    }
+
+    #[test]
+    fn control_characters_of_a_file_name_are_not_printed() {
+        let mut summary = summary(0, None);
+        summary.events.push(EventLine {
+            file: "a\u{1b}[31m\nb\u{202e}.json".to_owned(),
+            outcome: EventOutcome::Ignored,
+            reason: String::new(),
+        });
+        let (summary, running) = (&summary, &running(65535));
+        let text = DevReport { summary, running }.text();
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+        assert!(
+            text.contains("a\u{fffd}[31m\u{fffd}b\u{fffd}.json\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::console::{self, RunningConsole};
 use super::http_app::HttpApp;
 use super::{CommandStatus, Global, status_line};
 use crate::config::Layers;
+use crate::dead_letter::printable;
 use crate::dev::{self, DevSummary, EventFiles, RunningDev, SentMail, Stack, StartError};
 use crate::event::IssuerType;
 use crate::http::Url;
@@ -176,7 +177,7 @@ fn read_events(paths: &[PathBuf]) -> anyhow::Result<EventFiles> {
             0 => String::new(),
             count => format!(" and {count} more"),
         };
-        let first = first.display();
+        let first = printable(&first.display().to_string());
         status_line(&format!("--events: skipped {first}{others}: not *.json"));
     }
     if !paths.is_empty() && files.read.is_empty() {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::cli::{plural, table};
+use crate::dead_letter::printable;
 use crate::dev::{DevSummary, RunningDev};
 
 /// Users in the table; the others are counted.
@@ -49,7 +50,12 @@ impl DevReport<'_> {
                 None => "off",
             };
             let groups = user.groups.join(", ");
-            [name.clone(), user.sub.clone(), profile.to_owned(), groups]
+            [
+                printable(name),
+                printable(&user.sub),
+                profile.to_owned(),
+                groups,
+            ]
         });
         let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
         let mut text = table(&rows, MAX_CELL_WIDTH);
@@ -64,7 +70,7 @@ impl DevReport<'_> {
         let header = ["outcome", "reason", "file"].map(str::to_owned);
         let rows = self.summary.events.iter().map(|event| {
             let outcome = event.outcome.name().to_owned();
-            [outcome, event.reason.clone(), event.file.clone()]
+            [outcome, event.reason.clone(), printable(&event.file)]
         });
         table(
             &std::iter::once(header).chain(rows).collect::<Vec<_>>(),

@@ -8,6 +8,7 @@ use axum::Router;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::MissingSetting;
 use crate::config::{ConfigSource, Layers};
 use crate::http::{
     HealthServer, HealthServerState, HealthThread, PublicServer, loopback_if_unspecified,
@@ -33,10 +34,12 @@ pub(super) struct RunningServers {
 
 impl Servers {
     /// Binds `http.listen` and `http.public_listen`. If a default port is taken, the system
-    /// chooses another one. An empty setting gets any port, since `usher dev` shows both servers.
+    /// chooses another one. An empty `http.listen` gets any port, since `usher dev` shows both
+    /// servers.
     ///
     /// # Errors
-    /// When a configured address cannot be bound.
+    /// When a configured address cannot be bound, or `http.public_listen` is empty: other
+    /// settings of `usher dev` need it.
     pub(super) async fn bind(layers: &Layers, health: Health) -> anyhow::Result<Self> {
         let state = HealthServerState {
             health,
@@ -44,6 +47,15 @@ impl Servers {
         };
         let bind_health = async |address| HealthServer::bind(address, state.clone());
         let health_server = bind(layers, "http.listen", bind_health).await?;
+        let public = layers
+            .settings()
+            .find(|(name, _)| *name == "http.public_listen");
+        if public.is_some_and(|(_, setting)| setting.value.as_str() == Some("")) {
+            anyhow::bail!(MissingSetting(
+                "http.public_listen is empty: usher dev serves the API there; choose an address, or \
+                 leave it out"
+            ));
+        }
         let public_server = bind(layers, "http.public_listen", PublicServer::bind).await?;
         Ok(Self {
             health: loopback_if_unspecified(health_server.address()?),
