@@ -41,9 +41,9 @@ impl JobPage<'_> {
 pub(super) async fn show(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
-    Path(number): Path<usize>,
+    Path(number): Path<String>,
 ) -> Result<Response, Refusal> {
-    let job = find(&console, &caller, number)?;
+    let job = find(&console, &caller, &number)?;
     let progress = job.progress();
     let end = progress.end.as_ref();
     let is_shown_there = [JobKind::Read, JobKind::Check].contains(&job.plan.kind);
@@ -65,9 +65,9 @@ pub(super) async fn show(
 pub(super) async fn stop(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
-    Path(number): Path<usize>,
+    Path(number): Path<String>,
 ) -> Result<Response, Refusal> {
-    let job = find(&console, &caller, number)?;
+    let job = find(&console, &caller, &number)?;
     if job.is_running() {
         audit(&console, &caller, "job_stopped", &job).await;
         job.stop.cancel();
@@ -79,9 +79,9 @@ pub(super) async fn stop(
 pub(super) async fn results(
     State(console): State<Arc<Console>>,
     Extension(caller): Asking,
-    Path(number): Path<usize>,
+    Path(number): Path<String>,
 ) -> Result<Response, Refusal> {
-    let job = find(&console, &caller, number)?;
+    let job = find(&console, &caller, &number)?;
     let results = job.progress().end.and_then(|end| end.results);
     let results = results.ok_or_else(|| Refusal::not_found("This job has no result file."))?;
     audit(&console, &caller, "job_results_downloaded", &job).await;
@@ -112,8 +112,9 @@ async fn audit(console: &Console, caller: &Caller, action: &'static str, job: &J
 }
 
 /// A job of a view that the caller is served, and of a pool that they see.
-fn find(console: &Console, caller: &Caller, number: usize) -> Result<Arc<Job>, Refusal> {
-    let job = console.jobs.find(number);
+fn find(console: &Console, caller: &Caller, number: &str) -> Result<Arc<Job>, Refusal> {
+    let number = number.parse().ok();
+    let job = number.and_then(|number| console.jobs.find(number));
     let is_seen = |job: &Arc<Job>| {
         let only = caller.only_pool();
         job.plan.view.may(caller.role()) && (only.is_none() || only == job.plan.pool.as_ref())

@@ -13,7 +13,8 @@ const MAX_PROBE_BYTES: u64 = 64 * 1024;
 pub(crate) struct Probe {
     /// Whether the status was 200.
     pub(crate) healthy: bool,
-    /// The trimmed body of the response.
+    /// The trimmed body of the response. If the status is none of usher's, a sentence that says
+    /// so.
     pub text: String,
 }
 
@@ -27,7 +28,13 @@ impl Probe {
         let response = get(&url, PROBE_TIMEOUT, MAX_PROBE_BYTES).await?;
         Ok(Self {
             healthy: response.status == 200,
-            text: response.body.trim().to_owned(),
+            text: match response.status {
+                200 | 503 => response.body.trim().to_owned(),
+                status => format!(
+                    "{} answered with status {status}: it is not usher's http.listen",
+                    server.host()
+                ),
+            },
         })
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Options {
     /// At most this many a second [default and maximum: one worker's rate]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// Let SQS move all dead letters back (SQS redrive); usher counts no replay
+    /// Let SQS move all dead letters back (SQS redrive)
     #[arg(long, conflicts_with_all = ["ids", "direct"], conflicts_with_all = FILTER_OPTIONS)]
     native: bool,
 }

@@ -213,9 +213,12 @@ async fn an_administrator_sends_a_list_and_is_told_what_they_can_do() {
     ] {
         assert_eq!(end.contains(part), is_shown, "{part}: {end}");
     }
-    let missing = session.get("/console/jobs/99").await;
-    assert_eq!(missing.status, 404);
-    assert!(!missing.text.contains("dead-letters"), "{}", missing.text);
+    for number in ["99", "none", "99999999999999999999999"] {
+        let missing = session.get(&format!("/console/jobs/{number}")).await;
+        assert_eq!(missing.status, 404);
+        assert!(missing.text.contains("no such job"), "{}", missing.text);
+        assert!(!missing.text.contains("dead-letters"), "{}", missing.text);
+    }
 }
 
 #[tokio::test]

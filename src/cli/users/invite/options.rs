@@ -39,7 +39,7 @@ pub(in crate::cli) struct Options {
     /// Existing group, besides those of the configuration; repeatable
     #[arg(long, value_name = "GROUP", conflicts_with = "file")]
     group: Vec<String>,
-    /// Send the invitation mail again to a user who was invited before
+    /// Send the mail again if the user was invited before; otherwise invite
     #[arg(long, conflicts_with = "file")]
     resend: bool,
     /// Read many users from a CSV file with a column email; optional columns: username, groups
