@@ -41,7 +41,7 @@ fn command(id: &str, pool: &str) -> AdminCommand {
     let member = Membership::new(("u", "zoltan@example.com"), ("g", "STAFF"));
     AdminCommand {
         request_id: id.to_owned(),
-        requested_by: "b662d2e4".to_owned(),
+        requested_by: "deadbeef-0000-4000-8000-000000000000".to_owned(),
         requested_at: "2026-08-07T12:00:00.123Z".parse().ok(),
         pool: pool_id(pool),
         operation: AdminOperation::AddToGroup(member.expect("valid")),

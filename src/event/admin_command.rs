@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::invitation::{FieldError, Invitation, InvitationDraft};
-use super::{GroupName, PoolId, Username, is_loggable_id};
+use super::{GroupName, PoolId, Username, is_uuid};
 
 /// One request of an administrator or an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,10 +153,8 @@ impl AdminCommand {
         let is_valid = |text: &str| {
             (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
         };
-        // The audit line holds it, and must not hold an e-mail address.
-        let has_valid_sub =
-            is_loggable_id(&raw.requested_by.sub) && !raw.requested_by.sub.is_empty();
-        (is_valid(&raw.request_id) && has_valid_sub).then_some(Self {
+        // The audit line holds the `sub`, and must not hold a name or a number.
+        (is_valid(&raw.request_id) && is_uuid(&raw.requested_by.sub)).then_some(Self {
             request_id: raw.request_id,
             requested_by: raw.requested_by.sub,
             requested_at: raw.requested_at,
@@ -248,6 +246,7 @@ mod tests {
             ("requestedBy", json!("x")),
             ("requestedBy", json!({"sub": ""})),
             ("requestedBy", json!({"sub": "ada@example.com"})),
+            ("requestedBy", json!({"sub": "Ada"})),
             // The commands of operators never pass through a queue.
             ("requestedBy", json!({"sub": "arn:aws:iam::1:user/ops"})),
             ("userPoolId", json!("")),

@@ -207,9 +207,8 @@ pub(crate) fn is_uuid(text: &str) -> bool {
     parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.iter().all(is_hex)
 }
 
-/// Whether a `sub`, run id or request id has the form of one, so that logs may hold it: a
-/// forged one could be an e-mail address. The `sub` of a sign-up is checked before: see
-/// [`SignUp::sub`].
+/// Whether a run id, a request id or Cognito's `sub` has the form of one, so that logs may hold
+/// it: a forged one could be an e-mail address. A `sub` in a message must be a UUID.
 pub(crate) fn is_loggable_id(id: &str) -> bool {
     id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }

@@ -189,7 +189,7 @@ mod tests {
     fn command() -> AdminCommand {
         AdminCommand {
             request_id: "r1".to_owned(),
-            requested_by: "s".to_owned(),
+            requested_by: "deadbeef-0000-4000-8000-000000000000".to_owned(),
             requested_at: None,
             pool: PoolId::new("eu-west-1_x").expect("not empty"),
             operation: AdminOperation::ResendInvitation(Username::new("ada").expect("not empty")),

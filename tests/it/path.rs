@@ -207,7 +207,7 @@ async fn any_message_of_a_foreign_pool_is_dead_lettered() {
         foreign,
         json!({"usher": 1, "command": "Reconcile", "userPoolId": pool}),
         json!({"usher": 1, "command": "AddUserToGroup", "requestId": "r", "userPoolId": pool,
-            "requestedBy": {"sub": "s"}, "username": users[0].name, "groupName": "STAFF"}),
+            "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "username": users[0].name, "groupName": "STAFF"}),
     ];
     for body in &bodies {
         world.send(body.to_string()).await;
@@ -343,7 +343,7 @@ async fn a_user_not_found_for_a_while_is_not_dead_lettered() {
     assert_eq!(hidden, Duration::from_secs(48), "3, 6, 12, 24, 48 seconds");
 
     let command = json!({"usher": 1, "command": "AddUserToGroup", "requestId": "r",
-        "userPoolId": world.pool.id, "requestedBy": {"sub": "s"}, "username": "nobody",
+        "userPoolId": world.pool.id, "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "username": "nobody",
         "groupName": "EVERYONE"});
     let command = behind(command.to_string());
     world.queue.send(command).await.expect("sent");

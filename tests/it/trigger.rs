@@ -267,10 +267,10 @@ pub(crate) fn mutation(field: &str, arguments: &Value, group: &str) -> String {
         "typeName": "Mutation", "fieldName": field, "arguments": arguments,
         "identity": {
             "claims": {
-                "sub": "a-1", "cognito:groups": [group], "iss": issuer, "client_id": "c",
+                "sub": "deadbeef-0000-4000-8000-000000000000", "cognito:groups": [group], "iss": issuer, "client_id": "c",
                 "token_use": "access", "username": "admin",
             },
-            "groups": [group], "issuer": issuer, "sub": "a-1", "username": "admin",
+            "groups": [group], "issuer": issuer, "sub": "deadbeef-0000-4000-8000-000000000000", "username": "admin",
         },
         "source": null, "request": {"headers": {"authorization": "secret"}}, "prev": null,
     })
@@ -289,7 +289,10 @@ async fn only_an_administrators_mutation_is_queued() {
     assert_eq!(messages[0].attributes["usher.kind"], "AddUserToGroup");
     let body: Value = serde_json::from_str(&messages[0].body).expect("JSON");
     assert_eq!(body["requestId"], answer["requestId"]);
-    assert_eq!(body["requestedBy"], json!({"sub": "a-1"}));
+    assert_eq!(
+        body["requestedBy"],
+        json!({"sub": "deadbeef-0000-4000-8000-000000000000"})
+    );
     assert_eq!(
         (&body["username"], &body["groupName"]),
         (&arguments["userId"], &arguments["groupName"])

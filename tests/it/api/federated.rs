@@ -73,7 +73,7 @@ async fn commands_and_grant_find_a_federated_user_by_sub() {
     // The body that the Lambda queues for a mutation.
     let body = json!({
         "usher": 1, "command": "AddUserToGroup", "requestId": "r1",
-        "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
+        "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "userPoolId": api.world.pool.id,
         "username": user.sub, "groupName": "STAFF",
     });
     api.world.send(body.to_string()).await;

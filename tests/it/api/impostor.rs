@@ -62,7 +62,7 @@ async fn a_command_for_an_ambiguous_name_is_dead_lettered_each_time() {
     // The body that the Lambda queues for a mutation.
     let body = json!({
         "usher": 1, "command": "AddUserToGroup", "requestId": "r1",
-        "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
+        "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "userPoolId": api.world.pool.id,
         "username": ada.sub, "groupName": "STAFF",
     });
     api.world.send(body.to_string()).await;

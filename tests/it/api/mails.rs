@@ -92,7 +92,7 @@ async fn a_requested_mail_is_sent_after_the_command_was_queued() {
 async fn a_failed_mail_is_reported_after_the_next_attempt() {
     let api = Api::start(&[]).await;
     let body = json!({
-        "usher": 1, "command": "InviteUser", "requestId": "r1", "requestedBy": {"sub": "s"},
+        "usher": 1, "command": "InviteUser", "requestId": "r1", "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"},
         "requestedAt": jiff::Timestamp::now().to_string(), "userPoolId": api.world.pool.id,
         "email": "ada@mail.example", "username": "ada",
     });

@@ -52,7 +52,7 @@ async fn every_resend_reaches_a_user_named_by_address() {
     for command in ["ResendInvitation", "InviteUser"] {
         let mut body = json!({
             "usher": 1, "command": command, "requestId": command,
-            "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
+            "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "userPoolId": api.world.pool.id,
         });
         if command == "InviteUser" {
             body["email"] = json!(ADDRESS);
@@ -85,7 +85,7 @@ async fn another_users_address_is_a_conflict_at_once() {
     assert_eq!(missing.status, 404, "nobody was made");
     // From the queue it becomes a dead letter with the reason, after one attempt.
     let body = json!({
-        "usher": 1, "command": "InviteUser", "requestId": "r1", "requestedBy": {"sub": "s"},
+        "usher": 1, "command": "InviteUser", "requestId": "r1", "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"},
         "userPoolId": api.world.pool.id, "email": ADDRESS, "username": "grace",
     });
     api.world.send(body.to_string()).await;

@@ -160,7 +160,7 @@ async fn a_missing_command_permission_delays_no_sign_up() {
     for n in 0..6 {
         let body = json!({
             "usher": 1, "command": "RemoveUserFromGroup", "requestId": format!("r{n}"),
-            "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
+            "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "userPoolId": api.world.pool.id,
             "username": format!("person-{n}"), "groupName": "STAFF",
         });
         api.world.send(body.to_string()).await;
@@ -201,7 +201,7 @@ async fn sign_ups_do_not_wait_behind_commands() {
     for n in 0..COMMANDS {
         let body = json!({
             "usher": 1, "command": "AddUserToGroup", "requestId": format!("r{n}"),
-            "requestedBy": {"sub": "s"}, "userPoolId": api.world.pool.id,
+            "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "userPoolId": api.world.pool.id,
             "username": users[n % users.len()].name, "groupName": "STAFF",
         });
         api.world.send(body.to_string()).await;

@@ -51,7 +51,7 @@ impl Api {
     async fn send_command(&self, id: &str, pool: &str, group: &str) {
         let body = json!({
             "usher": 1, "command": "AddUserToGroup", "requestId": id,
-            "requestedBy": {"sub": "s"}, "userPoolId": pool, "username": "ada",
+            "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "userPoolId": pool, "username": "ada",
             "groupName": group,
         });
         self.world.send(body.to_string()).await;

@@ -16,7 +16,7 @@ async fn a_dry_run_reports_and_changes_nothing() {
     gone["userName"] = json!("nobody");
     let command = json!({
         "usher": 1, "command": "AddUserToGroup", "requestId": "r1",
-        "requestedBy": {"sub": "s"}, "userPoolId": world.pool.id,
+        "requestedBy": {"sub": "deadbeef-0000-4000-8000-000000000000"}, "userPoolId": world.pool.id,
         "username": "nobody", "groupName": "STAFF",
     });
     world
@@ -126,7 +126,12 @@ async fn a_dry_run_predicts_commands_with_the_workers_checks() {
             command(sub, pool, "user", "BETA"),
             command(sub, pool, "user", "ROOT"),
             command(sub, pool, "nobody", "STAFF"),
-            command("someone", pool, "user", "STAFF"),
+            command(
+                "deadbeef-0000-4000-8000-000000000000",
+                pool,
+                "user",
+                "STAFF",
+            ),
             command(sub, "us-east-1_Strange01", "user", "STAFF"),
             dead_letter(invite.to_string(), "timeout"),
             dead_letter(resend.to_string(), "timeout"),
