@@ -86,8 +86,8 @@ impl Sub {
         (!sub.is_empty()).then(|| Self(sub.to_owned()))
     }
 
-    /// `None` if the value is no UUID as Cognito writes it, in lower case. It would become the
-    /// id of a second profile, and appear in log lines.
+    /// `None` unless the value is a UUID in lower case, as Cognito writes it. Any other value
+    /// would become the id of a second profile, and appear in log lines.
     fn from_event(sub: &str) -> Option<Self> {
         let is_sub = is_uuid(sub) && !sub.bytes().any(|byte| byte.is_ascii_uppercase());
         is_sub.then(|| Self(sub.to_owned()))

@@ -23,7 +23,7 @@ pub(crate) struct Forwarder(Result<Queue, String>);
 pub(crate) enum ForwardResult {
     /// The id of the SQS message.
     Sent(String),
-    /// Not sent: it confirms no user, and is no sign-in that has to be queued.
+    /// Not sent: the event neither confirms a user nor is a sign-in that has to be queued.
     PassedThrough,
     /// The send failed. The log line names the pool and the `sub`, which reconcile needs.
     Failed {
